@@ -1,5 +1,6 @@
 """What a run waits for that rests without a step, as text. Pure."""
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,7 +12,8 @@ from workflow_ray.definition import (
     Status,
     TimeoutFunction,
 )
-from workflow_ray.records import Awaits, Record, RunState
+from workflow_ray.definition.durations import spelled
+from workflow_ray.records import Awaits, FlowLimits, Record, RunState
 
 
 def awaited(
@@ -27,10 +29,13 @@ def awaited(
         entered_at: When it entered its status, for the due times of timeouts. None: unknown.
 
     Returns:
-        "" if the run goes on by itself, or is finished.
+        "" if the run goes on by itself, or is finished. For a parked run the limits of the code.
     """
     if record.run_state is RunState.PAUSED:
         return awaited_when_paused(record)
+    if record.parked:
+        step = None if status is None else graph.step(status)
+        return awaited_when_parked(None if step is None or step.flow is None else step.flow.limits)
     if record.awaits is not Awaits.MESSAGE:
         return ""
     functions = () if status is None else graph.functions(status)
@@ -49,6 +54,32 @@ def awaited_when_paused(record: Record) -> str:
             return "a resume; 1 message waits for it"
         case several:
             return f"a resume; {several} messages wait for it"
+
+
+def awaited_when_parked(limits: FlowLimits | None) -> str:
+    """Say what a parked run waits for, such as "its admission: flow control lets at most 5 runs
+    take the step at a time".
+
+    Args:
+        limits: Those that apply at its status. None: they are not known.
+    """
+    texts = [] if limits is None else list(_limits_in_words(limits))
+    if not texts:
+        return "its admission by flow control"
+    return f"its admission: flow control lets {' and '.join(texts)}"
+
+
+def _limits_in_words(limits: FlowLimits) -> Iterator[str]:
+    for most, of in ((limits.concurrency, ""), (limits.concurrency_per_key, " of a key")):
+        if most is not None:
+            yield f"at most {_runs(most)}{of} take the step at a time"
+    for rate, of in ((limits.rate, ""), (limits.rate_per_key, " of a key")):
+        if rate is not None:
+            yield f"at most {_runs(rate.count)}{of} begin it in {spelled(rate.seconds)}"
+
+
+def _runs(number: int) -> str:
+    return "1 run" if number == 1 else f"{number:,} runs"
 
 
 def _of(function: object, entered_at: datetime | None) -> str:

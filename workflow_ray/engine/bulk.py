@@ -7,12 +7,21 @@ from uuid import UUID, uuid5
 from msgspec.structs import replace
 
 from workflow_ray.engine.announcements import announcing
-from workflow_ray.engine.control import Action, Control, Refused, Unchanged, decide_control
-from workflow_ray.engine.next_version import Next
+from workflow_ray.engine.control import (
+    Action,
+    Control,
+    Destination,
+    Refused,
+    Unchanged,
+    decide_control,
+)
+from workflow_ray.engine.data_deletion import deletion_entries
+from workflow_ray.engine.next_version import AnyWorkflow, Next
 from workflow_ray.records import (
     BulkEntry,
     BulkRequest,
     Cause,
+    NewSetAside,
     Record,
     RunId,
     RunState,
@@ -23,9 +32,7 @@ from workflow_ray.records import (
     WriteResult,
 )
 
-ACTIONS = {
-    action.verb: action for action in (Action.PAUSE, Action.RESUME, Action.RETRY, Action.CANCEL)
-}
+ACTIONS = {action.verb: action for action in Action}
 """The actions of bulk jobs, by the names that callers give."""
 
 
@@ -35,12 +42,20 @@ class Page:
 
     writes: tuple[Write, ...]
     job: BulkEntry
+    entries: tuple[NewSetAside, ...] = ()  # that wake the role which deletes data
 
 
-def control_of(job: BulkEntry) -> Control | None:
-    """Return what the job does to each of its runs. None: this code does not know the action."""
+def control_of(job: BulkEntry, workflow: AnyWorkflow) -> Control | None:
+    """Return what the job does to each of its runs. None: this code does not know the action, or
+    the status that runs are moved to.
+    """
     action = ACTIONS.get(job.action)
-    return None if action is None else Control(action, job.by, job.reason)
+    if action is not Action.MOVE:
+        return None if action is None else Control(action, job.by, job.reason)
+    found = (status for status in workflow.statuses if status.value == job.to)
+    status = next(found, None)
+    to = None if status is None else Destination(workflow, status)
+    return None if to is None else Control(action, job.by, job.reason, to=to)
 
 
 def answer(job: BulkEntry | None, request: BulkRequest) -> BulkEntry | None:
@@ -72,12 +87,16 @@ def decide_page(
         found: The runs. Those that do not pass the filters any more have moved on.
     """
     writes: list[Write] = []
+    deleting: list[tuple[Record, bool]] = []
     unchanged = refused = moved_on = 0
     for record in found:
         if not job.query.admits(record):
             moved_on += 1
             continue
-        match decide_control(record, asked, write_id=write_id_of(job_id, record.run_id)):
+        decided = decide_control(record, asked, write_id=write_id_of(job_id, record.run_id))
+        if asked.action is Action.DELETE_DATA:
+            deleting.append((record, isinstance(decided, Write)))
+        match decided:
             case Write() as write:
                 writes.append(announcing(announced, record, write))
             case Unchanged():
@@ -91,7 +110,7 @@ def decide_page(
         moved_on=job.moved_on + moved_on,
         tried=tuple(Tried(write.run_id, write.expected) for write in writes),
     )
-    return Page(tuple(writes), job)
+    return Page(tuple(writes), job, deletion_entries(deleting))
 
 
 def write_id_of(job_id: str, run_id: RunId) -> WriteId:

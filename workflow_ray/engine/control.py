@@ -1,4 +1,4 @@
-"""Controls of runs: how pause, resume, retry, cancel and move change a record. Pure."""
+"""Controls of runs: how each of them, such as pause or cancel, changes a record. Pure."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -6,10 +6,11 @@ from enum import Enum
 import msgspec
 
 from workflow_ray.definition import Status
+from workflow_ray.engine.data_deletion import request_deletion
 from workflow_ray.engine.next_version import AnyWorkflow, Next, kept
 from workflow_ray.engine.prospects import is_paused_by_error
 from workflow_ray.engine.run_states import may_move
-from workflow_ray.records import NO_VERSION, Cause, Record, RunState, Write, WriteId
+from workflow_ray.records import Cause, Record, RunState, Write, WriteId
 
 
 class Action(Enum):
@@ -20,6 +21,7 @@ class Action(Enum):
     RETRY = "retry", "retried"
     CANCEL = "cancel", "cancelled"
     MOVE = "move", "moved"
+    DELETE_DATA = "delete_data", "marked for data deletion"
 
     def __init__(self, verb: str, participle: str) -> None:
         self.verb = verb
@@ -88,6 +90,8 @@ def _decide(nxt: Next, control: Control) -> Write | Refused | Unchanged:
             return _retry(nxt, control)
         case Action.MOVE:
             return _move(nxt, control)
+        case Action.DELETE_DATA:
+            return _delete_data(nxt)
 
 
 def _pause(nxt: Next, control: Control) -> Write:
@@ -108,20 +112,19 @@ def _resume(nxt: Next, control: Control) -> Write:
     """
     record = nxt.record
     attempt = 0 if is_paused_by_error(record) else record.attempt
-    return nxt.stay(
-        Cause.RESUMED, attempt=attempt, reason=control.reason, again_in=_at_once(record)
-    )
+    return nxt.go_on(Cause.RESUMED, attempt=attempt, reason=control.reason)
 
 
 def _retry(nxt: Next, control: Control) -> Write | Refused:
     """Let the step run at once, without the rest of the delay. Attempts are counted from 0.
 
-    A run that an error in another function has paused waits again for what it waited for.
+    A run that flow control orders is admitted again first, if it has lost its slot. A run that an
+    error in another function has paused waits again for what it waited for.
     """
     record = nxt.record
     is_between_attempts = record.attempt > 0 and not record.run_state.at_rest
     if is_paused_by_error(record) or is_between_attempts:
-        return nxt.stay(Cause.RETRIED, reason=control.reason, again_in=_at_once(record))
+        return nxt.go_on(Cause.RETRIED, attempt=0, reason=control.reason)
     if record.run_state is RunState.PAUSED:
         return Refused("it was paused by no error. Resume it instead")
     return Refused(f"it is {record.run_state.name}, and no attempt has failed")
@@ -142,6 +145,12 @@ def _move(nxt: Next, control: Control) -> Write | Refused:
     return msgspec.structs.replace(write, reason=reason)
 
 
-def _at_once(record: Record) -> float | None:
-    """The delay of the step, if it is still to run."""
-    return 0.0 if record.awaited > NO_VERSION else None
+def _delete_data(nxt: Next) -> Write | Refused | Unchanged:
+    run_state = nxt.record.run_state
+    if run_state in (RunState.REQUESTED_DATA_DELETED, RunState.DATA_DELETED):
+        return Unchanged()
+    if not run_state.finished:
+        return Refused(
+            f"it is {run_state.name}, not finished. Wait for its end, or cancel it first"
+        )
+    return request_deletion(nxt)

@@ -1,6 +1,11 @@
 """The texts of errors that user code has raised."""
 
+from typing import TypeGuard
+
 from pydantic import ValidationError
+
+SHOWN = 10
+"""The errors of a group that a reason names; fatal ones come first."""
 
 
 def text_of(error: BaseException) -> str:
@@ -23,3 +28,24 @@ def flaws(error: ValidationError) -> str:
         f"{'.'.join(map(str, one['loc'])) or 'the whole'}: {one['msg']}"
         for one in error.errors(include_input=False, include_url=False)
     )
+
+
+def leaves_of(error: BaseException) -> list[BaseException]:
+    """The errors inside of nested groups, in order.
+
+    It does not call itself, because groups may be nested more deeply than Python allows calls.
+    """
+    leaves: list[BaseException] = []
+    left = [error]
+    while left:
+        one = left.pop()
+        if is_group(one):
+            left += reversed(one.exceptions)
+        else:
+            leaves.append(one)
+    return leaves
+
+
+def is_group(error: BaseException) -> TypeGuard[BaseExceptionGroup[BaseException]]:
+    """Whether the error is a group of errors."""
+    return isinstance(error, BaseExceptionGroup)

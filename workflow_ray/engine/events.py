@@ -12,12 +12,14 @@ ALL = "all"
 def is_current(event: Event, record: Record | None) -> bool:
     """Whether the event asks for the step that the run waits for.
 
-    An event of an earlier request is stale.
+    An event of an earlier request is stale. The step of a parked run is not to run, even if the run
+    awaits an event, which is that of a message.
     """
     return (
         record is not None
         and record.awaits is Awaits.EVENT
         and NO_VERSION < record.awaited <= event.version <= record.version
+        and not record.parked
     )
 
 
@@ -49,7 +51,7 @@ def cancels_all(event: Event) -> bool:
 
 def is_awaited(event: Event, record: Record | None) -> bool:
     """Whether the run waits for the event: it asks for the step, or for a look into the inbox."""
-    if event.version > NO_VERSION:
+    if event.version > NO_VERSION and not (record is not None and record.parked):
         return is_current(event, record)
     return record is not None and record.awaits is Awaits.EVENT and has_messages(record)
 

@@ -53,6 +53,7 @@ def fork_of(
         by=by,
         idempotency_key=idempotency_key,
         digest=None if idempotency_key is None else digest_of(foreign_id, data, status.value),
+        labels=past.labels,
     )
     why = f"fork of run {past.run_id} at version {past.version}"
     text = why if reason is None else f"{why}: {reason}"

@@ -66,15 +66,14 @@ def differences(
     if first is not None:
         if first.status != write.status:
             found.append("start_at")
-        if not _is_repeated(workflow, data, first.data or b""):
+        if not _is_repeated(workflow, data, first):
             found.append("data")
     return tuple(found)
 
 
-def _is_repeated(workflow: Workflow[Any, Any], data: BaseModel, stored: bytes) -> bool:
+def _is_repeated(workflow: Workflow[Any, Any], data: BaseModel, first: HistoryEntry) -> bool:
     try:
-        first = workflow.decode(stored)
-        return is_repeated(data, first)
+        return is_repeated(data, workflow.decode(first.data or b"", first.data_version))
     except Exception:  # The first data was deleted, or is of an earlier model.
         return False
 

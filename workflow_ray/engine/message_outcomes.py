@@ -4,15 +4,19 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from workflow_ray.definition import Callback, Cancel, Pause, Repeat, Status, Stay
+from workflow_ray.engine.newer_data import holding_message
 from workflow_ray.engine.next_version import AnyWorkflow, Next, kept
 from workflow_ray.engine.transition import (
     GIVEN_BACK,
     IN_DOUBT,
     AnyFunction,
     Failed,
+    HeldBack,
     Outcome,
+    Park,
     Returned,
     used_up,
+    with_error,
 )
 from workflow_ray.records import (
     Cause,
@@ -61,17 +65,11 @@ def decide_message(
     A step that is still to run, perhaps after its backoff, stays so if the run stays.
     """
     nxt = Next(record, by, write_id)
-    if isinstance(outcome, Failed):
-        return _failed(
-            nxt,
-            message,
-            outcome.error,
-            function,
-            workflow,
-            attempt=message.attempt + 1,
-            fatal=outcome.fatal,
-        )
-    return MessageChange(_taking(nxt, message, outcome, workflow))
+    if isinstance(outcome, Returned):
+        return MessageChange(_taking(nxt, message, outcome, workflow))
+    if isinstance(outcome, HeldBack):
+        return _held_back(message, outcome)
+    return _failed(nxt, message, outcome, function, workflow, attempt=message.attempt + 1)
 
 
 def _taking(nxt: Next, message: Message, outcome: Returned, workflow: AnyWorkflow) -> Write:
@@ -79,7 +77,13 @@ def _taking(nxt: Next, message: Message, outcome: Returned, workflow: AnyWorkflo
     match outcome.value:
         case Status() as status:
             return nxt.enter(
-                status, workflow, cause, data=outcome.data, takes=takes, children=outcome.children
+                status,
+                workflow,
+                cause,
+                data=outcome.data,
+                takes=takes,
+                children=outcome.children,
+                labels=outcome.labels,
             )
         case Stay():
             return nxt.stay(
@@ -87,9 +91,11 @@ def _taking(nxt: Next, message: Message, outcome: Returned, workflow: AnyWorkflo
                 attempt=record.attempt,
                 reason=record.reason if record.attempt else None,
                 data=outcome.data,
+                data_version=workflow.data_version,
                 awaited=record.awaited,
                 takes=takes,
                 children=outcome.children,
+                labels=outcome.labels,
             )
         case Pause(reason):
             return nxt.stay(
@@ -98,8 +104,10 @@ def _taking(nxt: Next, message: Message, outcome: Returned, workflow: AnyWorkflo
                 attempt=record.attempt,
                 reason=reason,
                 data=outcome.data,
+                data_version=workflow.data_version,
                 awaited=record.awaited,
                 takes=takes,
+                labels=outcome.labels,
             )
         case Cancel(reason):
             return nxt.stay(
@@ -107,10 +115,12 @@ def _taking(nxt: Next, message: Message, outcome: Returned, workflow: AnyWorkflo
                 run_state=RunState.CANCELLED,
                 reason=reason,
                 data=outcome.data,
+                data_version=workflow.data_version,
                 takes=takes,
+                labels=outcome.labels,
             )
-        case Repeat():
-            raise AssertionError("only a step may return Repeat, as the definition checks")
+        case Repeat() | Park():
+            raise AssertionError("only a step may lead to it, as the definition checks")
     assert_never(outcome.value)
 
 
@@ -128,9 +138,9 @@ def count_message(
     If all attempts are used up, the change is that of the last failure.
     """
     if message.attempt >= function.retry.attempts:
-        error = used_up(function, message.attempt)
+        failed = used_up(function, message.attempt)
         nxt = Next(record, by, write_id)
-        return _failed(nxt, message, error, function, workflow, attempt=message.attempt, fatal=True)
+        return _failed(nxt, message, failed, function, workflow, attempt=message.attempt)
     attempt = message.attempt + 1
     delay = function.retry.delay(record.run_id, attempt)
     return MessageChange(failure=_failure(message, attempt, IN_DOUBT, delay))
@@ -147,51 +157,60 @@ def give_back_message(message: Message) -> MessageChange:
 
 
 def missing_function(
-    record: Record, message: Message, *, by: str, write_id: WriteId
+    record: Record, message: Message, workflow: AnyWorkflow, *, by: str, write_id: WriteId
 ) -> MessageChange:
     """Decide what follows if the code has no function for a message.
 
-    The caller of a callback gets the error. Nobody waits for the other messages, so they pause
-    their run: it is resumed when the code has the function again.
+    If the run's data is of a later version than the code, newer code may have the function, so the
+    message waits for it. Otherwise the caller of a callback gets the error. Nobody waits for the
+    other messages, so they pause their run: it is resumed when the code has the function again.
     """
+    if record.data_version > workflow.data_version:
+        return _held_back(message, holding_message(record, message, workflow.data_version))
     kind = message.key.kind.name.lower()
     error = f"the code has no function for the {kind} message {message.name!r} at this status"
     if message.key.kind is MessageKind.CALLBACK:
         return MessageChange(failure=_failure(message, message.attempt, error, None))
-    return _paused(Next(record, by, write_id), message, error)
+    write = Next(record, by, write_id).fail(error)
+    return MessageChange(write, _failure_of_paused(message, error))
 
 
 def _failed(
     nxt: Next,
     message: Message,
-    error: str,
+    failed: Failed,
     function: AnyFunction,
     workflow: AnyWorkflow,
     *,
     attempt: int,
-    fatal: bool,
 ) -> MessageChange:
-    if not fatal and attempt < function.retry.attempts:
+    error = failed.error
+    if not failed.fatal and attempt < function.retry.attempts:
         delay = function.retry.delay(nxt.record.run_id, attempt)
         return MessageChange(failure=_failure(message, attempt, error, delay))
     if function.on_failure is not None:
-        return MessageChange(
-            nxt.enter(
-                function.on_failure, workflow, Cause.FAILED, reason=error, takes=(message.key,)
-            )
+        write = nxt.enter(
+            function.on_failure, workflow, Cause.FAILED, reason=error, takes=(message.key,)
         )
+        return MessageChange(with_error(write, failed, workflow))
     if isinstance(function, Callback):
         return MessageChange(failure=_failure(message, attempt, error, None))
-    return _paused(nxt, message, error)
+    paused = with_error(nxt.fail(error), failed, workflow)
+    return MessageChange(paused, _failure_of_paused(message, error))
 
 
-def _paused(nxt: Next, message: Message, error: str) -> MessageChange:
-    """Pause the run with the error.
+def _failure_of_paused(message: Message, error: str) -> MessageFailure:
+    """Keep the message of a function that has paused its run.
 
-    The message stays, with its attempts counted from 0, so that its function is called again when
-    the run is resumed. Nothing else would move the run then.
+    Its attempts are counted from 0, so that its function is called again when the run is resumed.
+    Nothing else would move the run then.
     """
-    return MessageChange(nxt.fail(error), _failure(message, 0, error, 0.0))
+    return _failure(message, 0, error, 0.0)
+
+
+def _held_back(message: Message, held: HeldBack) -> MessageChange:
+    """Try the message again later. No attempt is counted."""
+    return MessageChange(failure=_failure(message, message.attempt, held.reason, held.again_in))
 
 
 def _failure(message: Message, attempt: int, reason: str, retry_in: float | None) -> MessageFailure:

@@ -6,6 +6,7 @@ from typing import Protocol
 import msgspec
 
 from workflow_ray.records import Cause, HistoryEntry, Message, Record, Version, WriteId
+from workflow_ray.records.encoded import readable
 
 AT_ONCE = 50
 """The number of versions that are read at once."""
@@ -70,6 +71,7 @@ def as_of(record: Record, entries: Sequence[HistoryEntry]) -> Record:
             the first version, but must be enough: see `is_enough`.
     """
     last = entries[-1]
+    with_data = next((each for each in reversed(entries) if each.data is not None), None)
     return msgspec.structs.replace(
         record,
         status=last.status,
@@ -79,7 +81,8 @@ def as_of(record: Record, entries: Sequence[HistoryEntry]) -> Record:
         attempt=0,
         cause=last.cause,
         reason=last.reason,
-        data=next((each.data for each in reversed(entries) if each.data is not None), record.data),
+        data=record.data if with_data is None else with_data.data or b"",
+        data_version=record.data_version if with_data is None else with_data.data_version,
         updated_at=last.at,
     )
 
@@ -95,10 +98,11 @@ def failed_message(message: Message, at: HistoryEntry) -> HistoryEntry:
         at,
         cause=Cause.FAILED,
         by=message.by,
-        reason=f"callback {message.name}: {message.reason or 'it failed'}",
+        reason=f"callback {message.name}: {readable(message.reason or 'it failed')}",
         at=message.settled_at or message.posted_at,
         write_id=WriteId(message.key.id),
         data=None,
+        error=None,
     )
 
 

@@ -8,7 +8,7 @@ from workflow_ray.records import Cause, HistoryEntry, Record, RoleName
 
 LONGEST = 86_400.0
 """The seconds up to which the delay doubles."""
-FAILURES = (Cause.FAILED, Cause.RETRY, Cause.DOUBT, Cause.GIVEN_BACK)
+FAILURES = (Cause.FAILED, Cause.RETRY, Cause.DOUBT, Cause.GIVEN_BACK, Cause.PARKED, Cause.ADMITTED)
 """The causes of versions of attempts that have led nowhere."""
 
 
