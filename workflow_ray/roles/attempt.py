@@ -45,6 +45,7 @@ class Attempt:
     refused = False  # the store could not hold its result
     is_expired = False  # the time limit of its function has passed
     is_overtaken = False  # its run has moved on: the result is not needed
+    is_committed = False  # the step's own transaction has committed its result
     # its event holds back the position until the result is committed, and not only until it is
     # about to be
     is_held = False

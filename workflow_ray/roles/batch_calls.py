@@ -11,12 +11,20 @@ from typing import Any, TypeAlias, cast
 
 from workflow_ray.definition import BatchStep, Resource, Run
 from workflow_ray.engine.interrupts import is_interrupt
+from workflow_ray.engine.newer_data import newer_data_in
 from workflow_ray.engine.runs import run_of
 from workflow_ray.engine.transition import Failed, Outcome
 from workflow_ray.ports import Clock
 from workflow_ray.roles.attempt import Attempt
 from workflow_ray.roles.effects import AttemptEffects, EffectsOfRole
-from workflow_ray.roles.execution import bound, failed, format_result, outcome_of, result_of
+from workflow_ray.roles.execution import (
+    bound,
+    failed,
+    format_result,
+    not_returned,
+    outcome_of,
+    result_of,
+)
 from workflow_ray.roles.steps import CANCELLING, too_long
 from workflow_ray.roles.surrounded import surrounded_batch
 from workflow_ray.roles.threads import Threads
@@ -100,15 +108,17 @@ class BatchCalls:
             except BaseException as error:  # the validators of a data model are user code
                 if is_interrupt(error):
                     raise
-                outcomes[attempt] = failed(error, self._step.retry)
+                outcomes[attempt] = not_returned(error, attempt, self._step.retry)
             else:
                 taken.append(_Taken(attempt, run, effects))
         if taken:
             answer = await self._called(taken)
             if isinstance(answer, Failed):
-                return answer
+                if len(taken) > 1 or answer.raised is None or not newer_data_in(answer.raised):
+                    return answer
+                answer = [answer.raised]  # the only run is held back
             for each, value in zip(taken, answer, strict=True):
-                outcomes[each.attempt] = self._outcome(each, value)
+                outcomes[each.attempt] = await self._outcome(each, value)
         return [outcomes[attempt] for attempt in attempts]
 
     async def _called(self, taken: Sequence[_Taken]) -> Sequence[object] | Failed:
@@ -189,9 +199,14 @@ class BatchCalls:
             return failed(error, self._step.retry)
         return _Value(value)
 
-    def _outcome(self, taken: _Taken, value: object) -> Outcome:
+    async def _outcome(self, taken: _Taken, value: object) -> Outcome:
         """Make the outcome of one run."""
         if isinstance(value, BaseException):
-            return failed(value, self._step.retry)
+            return not_returned(value, taken.attempt, self._step.retry)
         run, effects = taken.run, taken.effects
+        if effects.started is not None:
+            try:
+                await effects.encode_children()
+            except Exception as error:
+                return failed(error, self._step.retry)
         return result_of(self._workflow, taken.attempt, self._step, run.data, value, effects)

@@ -10,7 +10,7 @@ import msgspec
 
 from workflow_ray.definition import BatchStep, Workflow
 from workflow_ray.engine.next_version import MAX_REASON
-from workflow_ray.engine.transition import Failed, Outcome
+from workflow_ray.engine.transition import Failed, HeldBack, Outcome
 from workflow_ray.engine.visible import visible
 from workflow_ray.ports import Clock
 from workflow_ray.records import Record, RoleName, RunId
@@ -94,6 +94,8 @@ class Batches:
         self._reserved = set[Attempt]()  # each has the slot of a batch that it begins
         self._collecting: Batch | None = None  # attempts may join it
         self._wait = step.max_wait
+        self.held_since: Callable[[Attempt], HeldBack | None] | None = None
+        """Holds back an attempt in a batch that has not begun, or that is tried again in parts."""
 
     async def outcome(self, attempt: Attempt) -> Outcome:
         """Let an attempt at the batch step join a batch, and return its outcome. Cancelling this
@@ -108,7 +110,7 @@ class Batches:
         except asyncio.CancelledError:
             batch.leave()
             raise
-        if len(batch.members) == 1:
+        if len(batch.members) == 1 and not isinstance(outcome, HeldBack):
             self._blocking.discard(attempt.record.run_id)
         return outcome
 
@@ -199,6 +201,8 @@ class Batches:
         old are read again.
         """
         members = [member for member in members if not member.outcome.done()]
+        if self.held_since is not None:
+            members = _not_held(members, self.held_since)
         now = self._clock.monotonic()
         old = [member for member in members if member.attempt.read_at < now - OLD]
         if not old:
@@ -224,6 +228,18 @@ class Batches:
             visible(failed.error[:MAX_REASON]).removesuffix("."),
             extra={"role": self._role},
         )
+
+
+def _not_held(
+    members: list[Member], held_since: Callable[[Attempt], HeldBack | None]
+) -> list[Member]:
+    left: list[Member] = []
+    for member in members:
+        if (held := held_since(member.attempt)) is None:
+            left.append(member)
+        else:
+            member.set(held)
+    return left
 
 
 def _smaller(members: list[Member], failed: Failed) -> list[list[Member]]:

@@ -20,6 +20,7 @@ from workflow_ray.records import (
     BulkState,
     Committed,
     Fence,
+    NewSetAside,
     Record,
     RunId,
     SetAside,
@@ -123,9 +124,13 @@ class BulkRole:
     async def _do_page(self, entry: SetAside) -> None:
         """Control the next runs of a job: those whose last write was too late, or else a page."""
         job, job_id = await self._settle(entry), entry.event_id
-        asked = control_of(job)
+        asked = control_of(job, self._workflow)
         if asked is None:
-            raise UnknownBulkAction(self._workflow.name, job_id, job.action)
+            if await self._is_outdated(job):
+                await self._commit(job_id, msgspec.structs.replace(job, state=BulkState.ABORTED))
+                return
+            action = job.action if job.to is None else f"{job.action} to status {job.to}"
+            raise UnknownBulkAction(self._workflow.name, job_id, action)
         if job.tried:
             found = await self._look_up([each.run_id for each in job.tried])
             gone = len(job.tried) - len(found)
@@ -138,7 +143,17 @@ class BulkRole:
             query = msgspec.structs.replace(job.query, after=found[-1].run_id)
             job = msgspec.structs.replace(job, query=query)
         page = decide_page(job_id, job, asked, self._announced, found)
-        await self._commit(job_id, page.job, page.writes)
+        await self._commit(job_id, page.job, page.writes, wakes=page.entries)
+
+    async def _is_outdated(self, job: BulkEntry) -> bool:
+        """Whether a deploy since its start has taken away the status that it moves runs to."""
+        deployment = await self._persist(self._records.deployment)
+        return any(
+            deployed.name == self._workflow.name
+            and deployed.shape is not None
+            and job.to in deployed.shape.gone.values()
+            for deployed in deployment.workflows
+        )
 
     async def _commit(
         self,
@@ -147,6 +162,7 @@ class BulkRole:
         writes: tuple[Write, ...] = (),
         *,
         done: Sequence[SetAside] = (),
+        wakes: tuple[NewSetAside, ...] = (),
     ) -> None:
         """Store a job together with the writes of its page, or with what was asked of it.
 
@@ -155,6 +171,7 @@ class BulkRole:
             job: The job. None: what was asked for concerns no job.
             writes: Of the page, in the order of the job's `tried`.
             done: What was asked for, to be taken back.
+            wakes: Entries that another role works on because of the writes.
         """
         name = self._workflow.name
         entries = [] if job is None else [job_entry(name, job_id, job)]
@@ -162,7 +179,7 @@ class BulkRole:
             entries.append(end_entry(name, job_id))
         group = WriteGroup(
             writes=writes,
-            set_aside=tuple(entries),
+            set_aside=(*entries, *wakes),
             taken_back=tuple(entry.key for entry in done),
             fence=self._fence,
         )

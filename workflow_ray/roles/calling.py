@@ -1,11 +1,10 @@
 """Calls of functions of the user that a deliverer's handler makes."""
 
-import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
-from workflow_ray.engine.interrupts import is_interrupt
+from workflow_ray.engine.interrupts import is_cancellation, is_interrupt
 from workflow_ray.errors import RoleLost
 from workflow_ray.records import RoleName
 from workflow_ray.roles.threads import Threads
@@ -42,7 +41,6 @@ async def call(
             what it returns may be an awaitable.
         threads: Where a plain function is called.
     """
-    task = asyncio.current_task()
     try:
         if is_async:
             await function()
@@ -53,7 +51,7 @@ async def call(
             if inspect.isawaitable(value):  # a plain wrapper of an async function
                 await value
     except BaseException as error:
-        if is_interrupt(error) or (task is not None and task.cancelling() > 0):
+        if is_interrupt(error) or is_cancellation(error):
             raise
         return error
     return None

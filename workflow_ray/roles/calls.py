@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any
 
-from workflow_ray.definition import BatchStep, Workflow
+from workflow_ray.definition import BatchStep, Breaker, FlowControl, Step, Workflow
 from workflow_ray.engine.events import cancels_all
-from workflow_ray.engine.transition import Failed, Outcome
+from workflow_ray.engine.transition import Failed, Outcome, Park, Returned
 from workflow_ray.ports import Clock, RecordStore
 from workflow_ray.records import Fence, Record, RunId, WriteGroup
 from workflow_ray.roles.attempt import Attempt
@@ -23,6 +23,7 @@ from workflow_ray.roles.message_arguments import MessageArguments
 from workflow_ray.roles.overtaking import Overtaking
 from workflow_ray.roles.resources import Opened
 from workflow_ray.roles.results import Results
+from workflow_ray.roles.step_breaker import Ended, StepBreaker
 from workflow_ray.roles.threads import threads_of
 from workflow_ray.roles.transacting import Transacting, TransactionWork
 
@@ -73,6 +74,8 @@ class Calls:
         )
         arguments = MessageArguments(role, workflow, records, clock, spawn)
         self._fence = fence
+        self._step = functions.step
+        self._data_version = workflow.data_version
         self._decisions = decisions
         self._cascade = Cascade(role, records, results, clock)
         execution = Execution(
@@ -101,6 +104,20 @@ class Calls:
             self.outcome = Transacting(
                 functions.step, fence, transactions, decisions, execution.outcome
             ).outcome
+        self.breaker: StepBreaker | None = None
+        """That of the step."""
+        if functions.step is not None and functions.step.breaker is not None:
+            self._add_breaker(functions.step, functions.step.breaker, clock)
+        if functions.step is not None and functions.step.flow is not None:
+            self.outcome = partial(self._unless_unparked, functions.step.flow, self.outcome)
+
+    def _add_breaker(self, step: Step[Any], breaker: Breaker, clock: Clock) -> None:
+        self.breaker = StepBreaker(
+            self._fence.role, step, breaker, self.outcome, self.give_back, clock
+        )
+        self.outcome = self.breaker.outcome
+        if self.batches is not None:
+            self.batches.held_since = self.breaker.held_since
 
     def abandoned(self) -> int:
         """The number of calls that were abandoned and still run, in their threads or as calls of a
@@ -108,6 +125,35 @@ class Calls:
         """
         left_alone = 0 if self.batches is None else self._batch_calls.left_alone()
         return self._abandoned() + left_alone
+
+    async def _unless_unparked(
+        self,
+        flow: FlowControl[Any, Any],
+        run: Callable[[Attempt], Awaitable[Outcome]],
+        attempt: Attempt,
+    ) -> Outcome:
+        """Do the work of an attempt, unless its run is to be parked before its step.
+
+        Such a run has entered the status without being parked: its start was delayed, or earlier
+        code without flow control has let it enter. If newer code has written its data, it is held
+        back before.
+        """
+        step, record = self._step, attempt.record
+        is_newer = record.data_version > self._data_version
+        if attempt.function is not step or step is None or record.parking is not None or is_newer:
+            return await run(attempt)
+        self.give_back(attempt)
+        return Returned(Park(step.status, flow), None)
+
+    def held_back(self) -> str:
+        """Say why the circuit breaker of the step holds runs back. Empty: it does not.
+        Thread-safe.
+        """
+        return "" if self.breaker is None else self.breaker.describe()
+
+    def ended(self, ended: Ended) -> Ended:
+        """Return what to call with each attempt that has ended, which calls `ended`."""
+        return ended if self.breaker is None else self.breaker.noting(ended)
 
     async def _outcome_without_function(self, attempt: Attempt) -> Outcome:
         if attempt.message is None:
@@ -131,7 +177,7 @@ class Calls:
             await self.batches.reserve(attempt)
 
     def give_back(self, attempt: Attempt) -> None:
-        """Note that an attempt does not begin for which `reserve` was called."""
+        """Note that an attempt does not begin for which `reserve` may have been called."""
         if self.batches is not None:
             self.batches.give_back(attempt)
 

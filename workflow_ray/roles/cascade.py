@@ -7,7 +7,7 @@ from functools import partial
 import msgspec
 
 from workflow_ray.engine.announcements import announcing
-from workflow_ray.engine.next_version import Next
+from workflow_ray.engine.next_version import CASCADED, Next
 from workflow_ray.ports import Clock, RecordStore, persist
 from workflow_ray.records import (
     Record,
@@ -23,7 +23,6 @@ from workflow_ray.roles.results import Results
 
 OPEN = tuple(run_state for run_state in RunState if not run_state.finished)
 CANCELLATION = frozenset({RunState.CANCELLED})
-REASON = "its parent was cancelled"
 
 
 class Cascade:
@@ -77,7 +76,7 @@ class Cascade:
         self, children: Sequence[Record], asked: Collection[RunState], cascade: bool | None
     ) -> bool:
         writes = [
-            Next(child, self._role, new_write_id()).cancel(REASON, cascade=cascade)
+            Next(child, self._role, new_write_id()).cancel(CASCADED, cascade=cascade)
             for child in children
         ]
         announced = map(partial(announcing, asked), children, writes)

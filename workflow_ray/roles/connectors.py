@@ -8,6 +8,7 @@ from hashlib import blake2b
 from typing import Any, TypeAlias
 
 from workflow_ray.definition import Connector, Resource, Retry, Workflow
+from workflow_ray.engine.newer_data import HOLD_EVENT, newer_data_in
 from workflow_ray.ports import Clock, PositionListener, RecordStore, SourceReader
 from workflow_ray.records import (
     ConnectorEvent,
@@ -171,6 +172,8 @@ class ConnectorHandler:
     def _failure(self, event: ConnectorEvent, error: BaseException) -> Failure[ConnectorEvent]:
         check_fence(error, self._role)
         why = failed(error, self._connector.retry)
+        if newer_data_in(error):  # the handler has read a run
+            return Failure(why.error, HOLD_EVENT, event, raised=error, is_counted=False)
         return Failure(why.error, self._connector.retry, event, why.fatal, error)
 
 

@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from typing import Any
 
 from workflow_ray.engine.recovery import start
-from workflow_ray.engine.transition import Failed, Outcome
+from workflow_ray.engine.transition import Outcome, Returned
 from workflow_ray.errors import WorkflowError
 from workflow_ray.ports import Clock, EventStreamer, RecordStore, persist
 from workflow_ray.records import Fence, Position, status_topic
@@ -35,8 +35,7 @@ log = logging.getLogger(__name__)
 
 
 class Consumer:
-    """Receives events, runs the functions that they ask for, the step and those of messages, and
-    commits the results together with the positions.
+    """Receives events, runs the functions that they ask for, and commits results and positions.
 
     A slow or failing run does not delay others: functions run concurrently, up to the step's
     `max_in_flight`, and results are written as they come. If an earlier holder died, `Recovery`
@@ -123,7 +122,12 @@ class Consumer:
             )
             with (
                 running_step(asyncio.get_running_loop()).found_by(self._occupant),
-                self._in_flight.counted(self._fence.role, self._steps.running, self._abandoned),
+                self._in_flight.counted(
+                    self._fence.role,
+                    self._steps.running,
+                    self._abandoned,
+                    self._calls.held_back,
+                ),
             ):
                 await run_cancellable(
                     self._attend(stop, resources),
@@ -245,7 +249,7 @@ class Consumer:
         return Steps(
             functions.max_in_flight,
             self._calls.outcome,
-            self._ended,
+            self._calls.ended(self._ended),
             self._overtaken,
             self._intake.look_up,
             self._results.flush,
@@ -270,12 +274,12 @@ class Consumer:
             self._results.add(Result(None, attempt))
             return
         result = self._decisions.of(attempt, outcome)
-        if isinstance(outcome, Failed):
+        if not isinstance(outcome, Returned):
             log_failure(self._fence.role, attempt, outcome, result)
         self._results.add(result)
 
     def _overtaken(self, attempt: Attempt) -> None:
-        """Drop an attempt whose run was cancelled, or moved on, while it waited for its turn."""
+        """Drop an attempt whose run has moved on, or ended, while it waited for its turn."""
         self._results.add(Result(None, attempt))
         attempt.mark_ended()
 

@@ -64,7 +64,7 @@ class Decisions:
         function = attempt.function
         if function is None:
             change = missing_function(
-                attempt.record, message, by=self._role, write_id=new_write_id()
+                attempt.record, message, self._workflow, by=self._role, write_id=new_write_id()
             )
         else:
             change = decide_message(
@@ -77,6 +77,10 @@ class Decisions:
                 write_id=new_write_id(),
             )
         return self._settling(attempt, change)
+
+    def holds_back(self, attempt: Attempt) -> bool:
+        """Whether the run's data is of a later version than the code: no function is called."""
+        return attempt.record.data_version > self._workflow.data_version
 
     def count(self, attempt: Attempt) -> Result:
         """Count an attempt before it begins. See `counts`."""

@@ -4,7 +4,7 @@ workflow.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic
@@ -46,6 +46,8 @@ class Duty(Generic[E]):
     is_ordered: bool = False
     # is told the committed positions now and then, because the log is trimmed by them
     report: Callable[[Mapping[int, int]], Awaitable[None]] | None = None
+    # the partitions whose entries it tries again; None: those of the log
+    aside: Collection[int] | None = None
 
 
 class Deliverer(Generic[E]):
@@ -86,7 +88,7 @@ class Deliverer(Generic[E]):
         self._retries = Retries(
             fence,
             group,
-            self._intake.partitions,
+            self._intake.partitions if duty.aside is None else duty.aside,
             log,
             handler,
             records,

@@ -75,6 +75,7 @@ class Failure(Generic[E]):
     rest: E  # what the next attempt delivers
     is_fatal: bool = False  # no further attempt
     raised: BaseException | None = field(default=None, compare=False, repr=False)  # for the log
+    is_counted: bool = True  # False: it is tried again, and has not used up an attempt
 
 
 class Handler(Protocol[E]):

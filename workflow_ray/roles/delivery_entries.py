@@ -5,6 +5,9 @@ import msgspec
 from workflow_ray.records import MAX_DATA, NewSetAside, SetAsideEvent
 from workflow_ray.roles.delivery import Delivery, E
 
+ENCODING = 1024
+"""Bytes that a codec may add to an event."""
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -28,7 +31,7 @@ def entry_of(
         retry_in: The seconds until the next attempt. None: a dead letter.
     """
     event = _encode(packed)
-    if len(event) > MAX_DATA and packed.connector is not None:
+    if len(event) > MAX_DATA - ENCODING and packed.connector is not None:
         size = len(packed.connector.data)
         smaller = msgspec.structs.replace(packed.connector, data=b"", headers={})
         event = _encode(msgspec.structs.replace(packed, connector=smaller, left_out=size))

@@ -38,9 +38,10 @@ class DeliveryOutcomes(Generic[E]):
             self._commits.add(Change(delivery=delivery, taken_back=key))
             self._order.ended(delivery, remains=False)
             return
-        attempt = delivery.number
-        is_last = failure.is_fatal or attempt >= failure.retry.attempts
-        delay = None if is_last else failure.retry.delay(delivery.item.id, attempt)
+        attempt = delivery.number if failure.is_counted else delivery.number - 1
+        has_attempts = attempt < failure.retry.attempts or not failure.is_counted
+        is_last = failure.is_fatal or not has_attempts
+        delay = None if is_last else failure.retry.delay(delivery.item.id, max(1, attempt))
         entry = self._entry(delivery, failure.rest, attempt, failure.error, delay)
         self._log_failure(delivery, failure, attempt, entry.retry_in)
         self._fail(delivery, entry)

@@ -13,9 +13,9 @@ from workflow_ray.records import (
     Fence,
     NewSetAside,
     SetAside,
-    SetAsideEvent,
     SetAsideKey,
     SetAsideQuery,
+    read_set_aside,
 )
 from workflow_ray.roles.delivering import Delivering
 from workflow_ray.roles.delivery import Delivery, E, Handler, Lane, Log, Phase
@@ -34,8 +34,6 @@ FIRST_POLL, LONGEST_POLL = 0.05, 1.0
 POSTPONED = 3600.0
 """The seconds after which an entry is looked at again whose turn does not come before."""
 DIED = "its process died while this event was tried"
-
-_read_event = msgspec.json.Decoder(SetAsideEvent).decode
 
 
 class Retries(Generic[E]):
@@ -201,7 +199,8 @@ class Retries(Generic[E]):
             await self._start([entry])
 
     def _delivery(self, entry: SetAside) -> Delivery[E]:
-        item = self._events.unpack(entry.key, entry.event_id, _read_event(entry.event))
+        packed = read_set_aside(entry.key.group, entry.event)
+        item = self._events.unpack(entry.key, entry.event_id, packed)
         return Delivery(item, entry.key, entry.attempt)
 
     # --- running --------------------------------------------------------------------------------
@@ -212,7 +211,7 @@ class Retries(Generic[E]):
             return False
         ready = list[Delivery[E]]()
         for entry in entries:
-            holder = _read_event(entry.event).running
+            holder = read_set_aside(entry.key.group, entry.event).running
             delivery = self._delivery(entry)
             if not self._order.is_next(delivery):
                 # its turn comes when the one before it is done

@@ -6,8 +6,10 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
+from workflow_ray.coding import chains_of, encoded_children
 from workflow_ray.definition import CancelledEvent, ChildStart, Fatal, Workflow
 from workflow_ray.definition.callables import is_async
+from workflow_ray.definition.labels import Labels
 from workflow_ray.engine.announcements import announcing, asked_states
 from workflow_ray.engine.entry import link_to
 from workflow_ray.engine.runs import first_write
@@ -71,7 +73,7 @@ class EffectsOfRole:
         self.loop = asyncio.get_running_loop()
         self.stored = BatchedReads[RunId, dict[str, bytes]](self._read, spawn)
         self._records = records
-        self._clock = clock
+        self.clock = clock
 
     def is_awaitable_here(self) -> bool:
         """Whether the caller is in the event loop of the role, and not in a thread."""
@@ -83,9 +85,7 @@ class EffectsOfRole:
     async def _read(self, run_ids: Sequence[RunId]) -> Mapping[RunId, dict[str, bytes]]:
         """Read the results that are stored for the current visits of runs, by name."""
         found: dict[RunId, dict[str, bytes]] = {run_id: {} for run_id in run_ids}
-        results = await persist(
-            lambda: self._records.results(run_ids), self._clock, self.fence.role
-        )
+        results = await persist(lambda: self._records.results(run_ids), self.clock, self.fence.role)
         for result in results:
             found[result.run_id][result.name] = result.result
         return found
@@ -98,7 +98,9 @@ class AttemptEffects:
     started: list[NewChild] | None = None  # the children, in order
     _names: frozenset[str] = frozenset()  # of results
     _cancelled: CancelledEvent | None = None
+    labelled: Labels | None = None  # the labels, if the function has asked for them
     _is_dropped = False
+    _coded: tuple[Workflow[Any, Any], ...] = ()  # of children, those that have codecs
 
     def __init__(self, attempt: Attempt, role: EffectsOfRole) -> None:
         self._attempt = attempt
@@ -115,6 +117,7 @@ class AttemptEffects:
             run_id=new_run_id(),
             write_id=new_write_id(),
             by=self._role.fence.role,
+            labels=child.labels,
         )
         if hooks := asked_states(child.workflow.checked()):
             write = announcing(hooks, None, write)
@@ -122,6 +125,26 @@ class AttemptEffects:
         if self.started is None:
             self.started = []
         self.started.append(NewChild(write=write, link=link, joins=child.joins))
+        if child.workflow.codecs:
+            self._coded = (*self._coded, child.workflow)
+
+    async def encode_children(self) -> None:
+        """Encode the data of the children whose workflows have codecs. The role's own store knows
+        those workflows only that its definition names.
+        """
+        if not self._coded or self.started is None:
+            return
+        role, children = self._role, self.started
+        chains = chains_of(self._coded[0], self._coded[1:])
+        assert chains is not None, "these workflows have codecs"
+        self.started = await persist(
+            lambda: encoded_children(chains, children), role.clock, role.fence.role
+        )
+
+    def labels(self, stored: Mapping[str, str]) -> Labels:
+        if self.labelled is None:
+            self.labelled = Labels(stored)
+        return self.labelled
 
     def cancelled(self) -> CancelledEvent:
         if self._cancelled is None:

@@ -5,14 +5,15 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
 from functools import partial
-from typing import Any, TypeGuard, TypeVar
+from typing import Any, TypeVar
 
 from workflow_ray.definition import Fatal, Resource, Retry, Run, Status, Step, Workflow
 from workflow_ray.definition.retry import DEFAULT_RETRY
-from workflow_ray.engine.error_text import text_of
+from workflow_ray.engine.error_text import SHOWN, is_group, leaves_of, text_of
 from workflow_ray.engine.interrupts import is_interrupt
+from workflow_ray.engine.newer_data import holding, newer_data_in
 from workflow_ray.engine.runs import run_of
-from workflow_ray.engine.transition import AnyFunction, Failed, Outcome, Returned
+from workflow_ray.engine.transition import AnyFunction, Failed, HeldBack, Outcome, Returned
 from workflow_ray.errors import InvalidInput
 from workflow_ray.records import MAX_DATA
 from workflow_ray.roles.attempt import Attempt
@@ -21,12 +22,10 @@ from workflow_ray.roles.message_arguments import MessageArguments
 from workflow_ray.roles.surrounded import surrounded
 from workflow_ray.roles.threads import Threads
 
+CANCELLED = "asyncio.CancelledError"
 SESSION = ContextVar[object]("SESSION")
 """The session that the transactional step of this context takes."""
 T = TypeVar("T")
-
-SHOWN = 10
-"""The errors of a group that a reason names; fatal ones come first."""
 
 
 class Execution:
@@ -83,13 +82,15 @@ class Execution:
             else:
                 value, error = await self._threads.call(partial(call, run), attempt.record.run_id)
                 if error is not None:
-                    return failed(error, function.retry)
+                    return not_returned(error, attempt, function.retry)
                 if inspect.isawaitable(value):  # a plain wrapper of an async function
                     value = await value
+            if effects.started is not None:
+                await effects.encode_children()
         except BaseException as error:
             if is_interrupt(error):
                 raise
-            return failed(error, function.retry)
+            return not_returned(error, attempt, function.retry)
         return result_of(self._workflow, attempt, function, run.data, value, effects)
 
 
@@ -110,11 +111,15 @@ def result_of(
         if is_interrupt(error):
             raise
         return failed(error, function.retry)
-    changed = None if data == attempt.record.data else data
+    stored = attempt.record
+    # data of an earlier version is written in the version of the code, also if it looks the same
+    is_same = data == stored.data and stored.data_version == workflow.data_version
+    changed = None if is_same else data
     if why := _flaw_of(function, value, changed):
         return Failed(why, fatal=True)
     children = () if effects.started is None else tuple(effects.started)
-    return Returned(value, changed, children)  # type: ignore[arg-type]  # it is allowed
+    labels = None if effects.labelled is None else effects.labelled.changed()
+    return Returned(value, changed, children, labels)  # type: ignore[arg-type]  # it is allowed
 
 
 def bound(function: AnyFunction, resources: Mapping[Resource[Any], object]) -> Callable[..., Any]:
@@ -156,9 +161,20 @@ def outcome_of(task: asyncio.Task[T]) -> T | Failed:
     except (
         asyncio.CancelledError
     ):  # the step did it: a task that others cancel is not asked for its outcome
-        return Failed("CancelledError: the step cancelled its own task")
+        return Failed("CancelledError: the step cancelled its own task", kind=CANCELLED)
     except BaseException as error:
         return failed(error)
+
+
+def not_returned(error: BaseException, attempt: Attempt, retry: Retry) -> Failed | HeldBack:
+    """Make the outcome of an error that a function, or the reading of its run, has raised.
+
+    Data of a later version holds the run back: newer code goes on with it.
+    """
+    newer = newer_data_in(error)
+    if newer is None:
+        return failed(error, retry)
+    return holding(newer, attempt.record, attempt.message)
 
 
 def failed(error: BaseException, retry: Retry = DEFAULT_RETRY) -> Failed:
@@ -168,35 +184,15 @@ def failed(error: BaseException, retry: Retry = DEFAULT_RETRY) -> Failed:
     of them is.
     """
     kinds: tuple[type[BaseException], ...] = (Fatal, *retry.fatal)
-    errors = sorted(_leaves(error), key=lambda one: not isinstance(one, kinds))
+    errors = sorted(leaves_of(error), key=lambda one: not isinstance(one, kinds))
     texts = list(dict.fromkeys(map(text_of, errors)))
     if len(texts) > SHOWN:
         texts = [*texts[:SHOWN], f"and {len(texts) - SHOWN} others"]
     text = "; ".join(texts)
-    if _is_group(error):
+    if is_group(error):
         text = f"{type(error).__qualname__}: {text}"
     fatal = any(isinstance(one, kinds) for one in (error, *errors))
     return Failed(text, fatal=fatal, raised=error)
-
-
-def _leaves(error: BaseException) -> list[BaseException]:
-    """The errors inside of nested groups, in order.
-
-    It does not call itself, because groups may be nested more deeply than Python allows calls.
-    """
-    leaves: list[BaseException] = []
-    left = [error]
-    while left:
-        one = left.pop()
-        if _is_group(one):
-            left += reversed(one.exceptions)
-        else:
-            leaves.append(one)
-    return leaves
-
-
-def _is_group(error: BaseException) -> TypeGuard[BaseExceptionGroup[BaseException]]:
-    return isinstance(error, BaseExceptionGroup)
 
 
 def format_result(value: object) -> str:

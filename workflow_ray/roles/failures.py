@@ -4,7 +4,7 @@ import logging
 
 from workflow_ray.definition import Callback, ChildFunction, ChildrenFunction, TimeoutFunction
 from workflow_ray.engine.next_version import MAX_REASON
-from workflow_ray.engine.transition import AnyFunction, Failed
+from workflow_ray.engine.transition import AnyFunction, Failed, HeldBack
 from workflow_ray.engine.visible import visible
 from workflow_ray.records import Cause, RoleName, RunState
 from workflow_ray.roles.attempt import Attempt
@@ -13,11 +13,13 @@ from workflow_ray.roles.result import Result
 log = logging.getLogger(__name__)
 
 
-def log_failure(role: RoleName, attempt: Attempt, failed: Failed, result: Result) -> None:
+def log_failure(
+    role: RoleName, attempt: Attempt, failed: Failed | HeldBack, result: Result
+) -> None:
     """Log which attempt of which run failed, and what comes next.
 
     The last attempt is logged as an error with the traceback, and the earlier ones as warnings
-    without it.
+    without it. A run that was held back is logged as information.
     """
     record, function = attempt.record, attempt.function
     where = {
@@ -26,6 +28,10 @@ def log_failure(role: RoleName, attempt: Attempt, failed: Failed, result: Result
         "version": record.version,
         "role": role,
     }
+    if isinstance(failed, HeldBack):
+        run = (record.workflow, visible(record.foreign_id), record.run_id)
+        log.info("%s: run %s (%s) is held back: %s", *run, visible(failed.reason), extra=where)
+        return
     failures = record.attempt if attempt.message is None else attempt.message.attempt
     values = (
         record.workflow,

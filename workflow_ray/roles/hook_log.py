@@ -19,12 +19,18 @@ from workflow_ray.records import (
     Record,
     RoleName,
     RunId,
+    RunState,
     SetAsideEvent,
     SetAsideKey,
     Version,
     run_state_topic,
 )
 from workflow_ray.roles.delivery import Batch, Item
+
+
+def event_id_of(run_id: RunId, version: Version) -> str:
+    """Return the id of the event that announces a version of a run."""
+    return f"{run_id}-{version}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +98,7 @@ class HookLog:
         hooks = tuple(hook.name for hook in self._hooks if hook.run_state is run_state)
         record = received.record or records.get(event.run_id)
         return Item(
-            f"{event.run_id}-{event.version}",
+            event_id_of(event.run_id, event.version),
             event.run_id,
             event.partition,
             received.offset,
@@ -123,6 +129,14 @@ class HookLog:
         if record.version == wanted.version:
             return msgspec.structs.replace(record, visit=wanted.version)
         return await self._from_history(record, wanted.version)
+
+    async def is_deleted(self, event: HookCall) -> bool:
+        """Whether the data of the run was deleted, or the run was removed."""
+        run_id = event.event.run_id
+        (record,) = await persist(
+            lambda: self._records.lookup([run_id], fresh=True), self._clock, self._role
+        )
+        return record is None or record.run_state is RunState.DATA_DELETED
 
     async def _from_history(self, record: Record, version: Version) -> Record | None:
         """Put a record back to an earlier version, by the run's history."""

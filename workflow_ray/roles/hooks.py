@@ -10,9 +10,11 @@ from functools import partial
 from typing import Any
 
 from workflow_ray.definition import Hook, Resource, Retry, Run, Workflow
+from workflow_ray.engine.interrupts import is_interrupt
+from workflow_ray.engine.newer_data import HOLD_EVENT, newer_data_in
 from workflow_ray.engine.runs import run_of
 from workflow_ray.ports import Clock, EventStreamer, RecordStore
-from workflow_ray.records import Fence, Record, Role, RoleName
+from workflow_ray.records import DELETED, Fence, Record, Role, RoleName
 from workflow_ray.roles.calling import call, check_fence
 from workflow_ray.roles.deliverer import IN_FLIGHT, Duty
 from workflow_ray.roles.delivery import Delivery, Failure
@@ -127,13 +129,28 @@ class HookHandler:
                 extra=where,
             )
             return None
+        if record.data == DELETED:
+            self._log_deleted(event)
+            return None
         errors = await asyncio.gather(*(self._call_one(name, record, delivery) for name in names))
         for error in errors:
             check_fence(error, self._role)
         failures = {
             name: error for name, error in zip(names, errors, strict=True) if error is not None
         }
+        if failures and await self._log.is_deleted(event):
+            self._log_deleted(event)  # nothing is kept: the errors may show the data
+            return None
         return self._outcome(event, failures)
+
+    def _log_deleted(self, event: HookCall) -> None:
+        where = {"run_id": event.event.run_id, "role": self._role}
+        logger.warning(
+            "%s: the data of run %s was deleted; its hooks are not called",
+            self._role,
+            event.event.run_id,
+            extra=where,
+        )
 
     def _outcome(
         self, event: HookCall, failures: Mapping[str, BaseException]
@@ -151,6 +168,8 @@ class HookHandler:
             return self._given_up(rest, ())
         text = "; ".join(f"{name}: {failure.error}" for name, failure in why.items())
         (raised, *_) = failures.values()
+        if any(map(newer_data_in, failures.values())) and rest.hooks:
+            return Failure(text, HOLD_EVENT, rest, is_counted=False, raised=raised)
         return Failure(text, self.retry(rest), rest, not rest.hooks, raised)
 
     def _given_up(self, event: HookCall, hooks: tuple[str, ...]) -> Failure[HookCall] | None:
@@ -167,7 +186,9 @@ class HookHandler:
         try:
             # its own copy: a hook may change the data, which has no effect
             run = run_of(self._workflow, record)
-        except Exception as error:  # the data or the status can't be read by this code
+        except BaseException as error:  # of a validator, or this code can't read the run
+            if is_interrupt(error):
+                raise
             return error
         return await self._call_with(run, name, delivery)
 

@@ -1,5 +1,5 @@
 """The number of functions that the roles of a process run now, and of those that they have
-abandoned.
+abandoned; and what their circuit breakers do.
 """
 
 from collections.abc import Callable, Generator
@@ -9,24 +9,28 @@ from typing import TypeAlias
 from workflow_ray.records import RoleName
 
 Count: TypeAlias = Callable[[], int]
+Describe: TypeAlias = Callable[[], str]
 
 
 class InFlight:
     """Counts the running steps of each role. All roles of a process share it; it is thread-safe."""
 
     def __init__(self) -> None:
-        self._counts: dict[RoleName, tuple[Count, Count]] = {}
+        self._counts: dict[RoleName, tuple[Count, Count, Describe]] = {}
 
     @contextmanager
-    def counted(self, role: RoleName, count: Count, abandoned: Count = int) -> Generator[None]:
+    def counted(
+        self, role: RoleName, count: Count, abandoned: Count = int, breaker: Describe = str
+    ) -> Generator[None]:
         """Count the steps of the role, inside of the `with` block.
 
         Args:
             role: The role.
             count: Counts the steps that it runs.
             abandoned: Counts the steps that it has abandoned and that still run. Default: none.
+            breaker: Says why its circuit breaker holds runs back. Default: it does not.
         """
-        counts = self._counts[role] = count, abandoned
+        counts = self._counts[role] = count, abandoned, breaker
         try:
             yield
         finally:
@@ -42,3 +46,8 @@ class InFlight:
         """The number of steps that the role has abandoned and that still run."""
         counts = self._counts.get(role)
         return 0 if counts is None else counts[1]()
+
+    def breaker(self, role: RoleName) -> str:
+        """Say why the role's circuit breaker holds runs back. Empty: it does not."""
+        counts = self._counts.get(role)
+        return "" if counts is None else counts[2]()

@@ -18,6 +18,7 @@ from workflow_ray.definition import (
 )
 from workflow_ray.engine.error_text import flaws
 from workflow_ray.engine.runs import run_of, view_of
+from workflow_ray.errors import EncodedData
 from workflow_ray.ports import Clock, RecordStore, persist
 from workflow_ray.records import (
     NO_VERSION,
@@ -30,6 +31,7 @@ from workflow_ray.records import (
     RunQuery,
     RunState,
 )
+from workflow_ray.records.encoded import why_unreadable
 from workflow_ray.roles.attempt import Attempt
 from workflow_ray.roles.batched_reads import BatchedReads
 
@@ -121,8 +123,10 @@ class MessageArguments:
 
 
 def _read_message(callback: Callback[Any], message: Message) -> object:
-    """Read the payload. Another attempt would not read it either."""
+    """Read the payload. Another attempt would not read it either, unless a codec gets its key."""
     try:
         return callback.read(message.payload)
     except ValidationError as error:
+        if why := why_unreadable(message.payload):
+            raise EncodedData(message.key.workflow, message.run_id, why) from None
         raise Fatal(f"the message doesn't fit {callback.name}: {flaws(error)}") from None

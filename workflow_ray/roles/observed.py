@@ -77,9 +77,9 @@ class Observed:
         """Count the attempt, then launch it. Returns False if it does not begin.
 
         It is counted once, whether it fails or kills the process. What is not a function of a user
-        is not counted.
+        is not counted, nor is an attempt that calls none, because newer code has written the data.
         """
-        if attempt.function is None:
+        if attempt.function is None or self._decisions.holds_back(attempt):
             self._steps.launch(attempt)
             return True
         counting = self._decisions.count(attempt)

@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 from workflow_ray.records import (
     ChildRefused,
+    ErrorDetail,
     MessageFailure,
     OnceAnswer,
     OnceResult,
@@ -43,6 +44,11 @@ class Result:
 def size_of_children(write: Write) -> int:
     """The bytes of data of the runs that a write starts."""
     return sum(len(child.write.data or b"") for child in write.children)
+
+
+def size_of_error(error: ErrorDetail) -> int:
+    """The bytes of an error's texts, about."""
+    return len(error.message) + len(error.trace or "")
 
 
 def why_refused(refused: ChildRefused) -> str:

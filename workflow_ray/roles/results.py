@@ -17,7 +17,7 @@ from workflow_ray.roles.attempt import Attempt, Attempts, Phase
 from workflow_ray.roles.group_commits import BATCH, PINNED, GroupCommits
 from workflow_ray.roles.group_store import GroupStore, Refuse
 from workflow_ray.roles.partition import Partition
-from workflow_ray.roles.result import Answer, Result, size_of_children
+from workflow_ray.roles.result import Answer, Result, size_of_children, size_of_error
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +95,10 @@ class Results(GroupCommits[Result]):
             count += 1
             write = result.write
             if write is not None:
-                size += len(write.data or b"")
+                if write.data is not None:
+                    size += len(write.data)
+                elif write.error is not None:  # a failed attempt changes no data
+                    size += size_of_error(write.error)
                 if write.children:
                     size += size_of_children(write)
             elif result.once is not None:

@@ -285,7 +285,8 @@ def _too_long(attempt: Attempt) -> Outcome:
 
 def too_long(seconds: float) -> Failed:
     """Say that the function has exceeded its time limit."""
-    return Failed(f"it took longer than {seconds:g} s (timeout={seconds:g})")
+    why = f"it took longer than {seconds:g} s (timeout={seconds:g})"
+    return Failed(why, kind=TimeoutError.__qualname__)
 
 
 def still_asks(attempt: Attempt, record: Record | None) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from workflow_ray.definition import Step
-from workflow_ray.engine.transition import Failed, Outcome
+from workflow_ray.engine.transition import Failed, Outcome, Returned
 from workflow_ray.errors import WorkflowError
 from workflow_ray.ports import StepTransaction, Transactions
 from workflow_ray.records import ChildRefused, Committed, Fence, Stored, WriteGroup
@@ -78,7 +78,7 @@ class Transacting:
                     attempt.time_limit.begin(attempt)
                 SESSION.set(transaction.session)
                 outcome = await self._run(attempt)
-                if isinstance(outcome, Failed):
+                if not isinstance(outcome, Returned):
                     return outcome
                 if attempt.is_expired or attempt.phase is not Phase.RUNNING:
                     # the function has caught its cancellation; its outcome is dropped
@@ -105,7 +105,8 @@ class Transacting:
         result = answer.results[0] if isinstance(answer, Committed) else None
         if isinstance(result, ChildRefused):
             return Failed(why_refused(result), fatal=True)
-        if not isinstance(result, Stored):  # the role is lost, as its next commit finds
+        attempt.is_committed = isinstance(result, Stored)
+        if not attempt.is_committed:  # the role is lost, as its next commit finds
             where = {"run_id": attempt.record.run_id, "role": self._fence.role}
             log.debug("the run went on without this role", extra=where)
         attempt.is_overtaken = True  # nothing is left to be written
