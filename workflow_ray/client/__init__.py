@@ -4,6 +4,7 @@ from workflow_ray.client.bulk import BulkJob
 from workflow_ray.client.bulk_progress import BulkPreview, BulkProgress
 from workflow_ray.client.client import Client
 from workflow_ray.client.dead_letters import DeadLetter, DeadLetterContent, DeadLetters
+from workflow_ray.client.flow_limits import StatusLimits
 from workflow_ray.client.handle import Handle
 from workflow_ray.client.history import Entry
 from workflow_ray.client.schedules import ScheduleInfo
@@ -20,6 +21,7 @@ __all__ = [
     "Entry",
     "Handle",
     "ScheduleInfo",
+    "StatusLimits",
     "Trigger",
     "TriggerOutcome",
 ]

@@ -80,6 +80,7 @@ class BulkJobs:
             action=asked.action.verb,
             by=asked.by,
             reason=None if asked.reason is None else kept(asked.reason),
+            to=None if asked.to is None else asked.to.status.value,
             asked_at=now,
         )
         job_id = new_bulk_id()

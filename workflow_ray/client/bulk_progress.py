@@ -32,6 +32,8 @@ class BulkProgress:
     id: str
     action: str
     reason: str | None
+    to: int | None
+    """Of a move: the number of the status that runs are moved to."""
     by: str
     state: BulkState
     asked: BulkState | None
@@ -76,6 +78,7 @@ def progress_of(job_id: str, entries: Sequence[SetAside]) -> BulkProgress | None
         id=job_id,
         action=stored.action,
         reason=stored.reason,
+        to=stored.to,
         by=stored.by,
         state=stored.state,
         asked=None if job.state is stored.state else job.state,

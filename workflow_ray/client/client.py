@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from copy import copy
 from dataclasses import replace
-from typing import Any, Concatenate, Generic, Literal, NamedTuple, TypeVar, overload
+from typing import Any, Concatenate, Generic, Literal, TypeVar, overload
 
 from pydantic import BaseModel
 
@@ -11,29 +11,29 @@ from workflow_ray.client.answers import Answers
 from workflow_ray.client.attendance import Attendance
 from workflow_ray.client.callbacks import Target, call
 from workflow_ray.client.connection import Connection
+from workflow_ray.client.flow_controls import FlowControls
 from workflow_ray.client.handle import Handle
 from workflow_ray.client.inputs import checked_iterable, checked_key
-from workflow_ray.client.keys import find_reused
 from workflow_ray.client.patience import BY, PATIENCE, patient
-from workflow_ray.client.schedules import ScheduleControls
+from workflow_ray.client.starting import Starting
 from workflow_ray.client.triggers import (
     Trigger,
     TriggerOutcome,
     batches,
     key_of,
-    outcome_of,
-    under_way,
+    numbered_write_of,
     write_of,
 )
 from workflow_ray.client.watcher import Watcher
 from workflow_ray.client.within import Within
 from workflow_ray.client.writer import DefaultKey, Writer
+from workflow_ray.coding import coded, coded_transactions
 from workflow_ray.definition import Run, Status, Workflow
 from workflow_ray.definition.arguments import checked_text, shown
 from workflow_ray.definition.durations import Duration
 from workflow_ray.errors import InvalidInput, KeyReused, RunActive
 from workflow_ray.ports import Clock, RecordStore, Transactions
-from workflow_ray.records import Fence, RunId, Version, Write, WriteGroup, WriteResult
+from workflow_ray.records import Fence, RunId, Write
 
 GRACE = 1.0
 """Seconds that a wait which has timed out may take to read what its error says about the run."""
@@ -43,7 +43,7 @@ S = TypeVar("S", bound=Status)
 M = TypeVar("M")
 
 
-class Client(ScheduleControls[D, S], Generic[D, S]):
+class Client(FlowControls[D, S], Generic[D, S]):
     """Triggers, calls back, reads and finds the runs of one workflow.
 
     The tasks of one event loop may share a client. A call is repeated, with the same ids, while the
@@ -75,6 +75,9 @@ class Client(ScheduleControls[D, S], Generic[D, S]):
             default_key: Makes the idempotency keys of calls that name none.
             transactions: Writes in transactions of the application. None: `within` is refused.
         """
+        records = coded(records, workflow)
+        if transactions is not None:
+            transactions = coded_transactions(transactions, workflow)
         attendance = attendance or Attendance(workflow, records)
         repeated = patient(records, clock, patience)
         quiet = attendance.warn_if_nobody_runs_it
@@ -110,7 +113,9 @@ class Client(ScheduleControls[D, S], Generic[D, S]):
         *,
         start_at: S | None = None,
         idempotency_key: str | None = None,
-        if_active: Literal["raise", "join"] = "raise",
+        if_active: Literal["raise", "join", "replace"] = "raise",
+        delay: Duration = 0.0,
+        labels: Mapping[str, str] | None = None,
         within: Within | None = None,
     ) -> Handle[D, S]:
         """Start a run. It is stored when this returns, or with `within` once that is committed.
@@ -122,8 +127,15 @@ class Client(ScheduleControls[D, S], Generic[D, S]):
             idempotency_key: 1 to 255 characters, unique per workflow, for good. A trigger that is
                 repeated with it gets the first run, even when that is long finished. Each workflow
                 has its own keys: the same key starts a run of each workflow. None: no key.
-            if_active: What to do if the foreign id has an unfinished run: "raise" RunActive, or
-                "join" that run and return its handle.
+            if_active: What to do if the foreign id has an unfinished run: "raise" RunActive, "join"
+                that run and return its handle, or "replace" it: it is cancelled, and the new run
+                started, in one transaction. A repeat by the idempotency key replaces nothing.
+            delay: How long the step of the first status waits, in seconds or as a timedelta. The
+                timeouts of the status (`after`) count from then. With "replace" it is a debounce:
+                the step runs once no trigger has come for so long.
+            labels: Short texts by which runs are found, by name, such as {"tenant": "acme"}: up to
+                32, names of 1 to 63 characters, values of up to 255. They are not for personal
+                data. A run that exists keeps its own. None: no labels.
             within: An open session or connection of SQLAlchemy in the store's database. The run is
                 written in its transaction: both are committed, or neither. A savepoint keeps the
                 transaction as it was if the trigger is refused. None: a transaction of its own.
@@ -134,7 +146,8 @@ class Client(ScheduleControls[D, S], Generic[D, S]):
 
         Raises:
             InvalidInput: An argument can't be used. Nothing was written.
-            RunActive: See `if_active`.
+            RunActive: See `if_active`. With "replace": the unfinished run was started in the
+                transaction of `within`, which is not committed yet.
             StoreBusy: Another transaction was in the way, and that of `within` does not see what it
                 has committed. Roll back, and begin again.
             KeyReused: The idempotency key was used with another foreign id, `start_at` or data.
@@ -143,14 +156,18 @@ class Client(ScheduleControls[D, S], Generic[D, S]):
                 makes up a value, such as an id or a time. Keys that an earlier version of
                 workflow_ray stored are not compared.
         """
-        if if_active not in ("raise", "join"):
-            raise InvalidInput("if_active", f'it is "raise" or "join", not {shown(if_active)}')
+        if if_active not in ("raise", "join", "replace"):
+            why = f'it is "raise", "join" or "replace", not {shown(if_active)}'
+            raise InvalidInput("if_active", why)
         write = write_of(
             self._workflow,
-            Trigger(foreign_id, data, start_at, idempotency_key),
+            Trigger(foreign_id, data, start_at, idempotency_key, delay, labels),
             self._connection.writer,
         )
-        (started,) = await self._start([write], {write.run_id: data}, within)
+        starting = Starting(self._connection)
+        (started,) = await starting.start([write], {write.run_id: data}, within)
+        if started.outcome is TriggerOutcome.ACTIVE and if_active == "replace":
+            started = await starting.replace(write, data, started.handle.run_id, within)
         run_id = started.handle.run_id
         if started.outcome is TriggerOutcome.KEY_REUSED:
             raise KeyReused(self._workflow.name, key_of(write) or "", run_id, started.differing)
@@ -180,26 +197,20 @@ class Client(ScheduleControls[D, S], Generic[D, S]):
         writes: list[Write] = []
         with_key: dict[RunId, D] = {}
         for number, trigger in enumerate(checked_iterable("triggers", triggers)):
-            write = self._checked(number, trigger)
+            write = numbered_write_of(self._workflow, number, trigger, self._connection.writer)
             writes.append(write)
             if key_of(write) is not None:
                 with_key[write.run_id] = trigger.data
         started = [
-            each for batch in batches(writes) for each in await self._start(batch, with_key, within)
+            each
+            for batch in batches(writes)
+            for each in await Starting(self._connection).start(batch, with_key, within)
         ]
         return [(each.handle, each.outcome) for each in started]
 
     def handle(self, run_id: str) -> Handle[D, S]:
         """Return a handle of the run with this id. Only its use shows whether the run exists."""
-        return self._handle(checked_text("run_id", run_id))
-
-    def _handle(
-        self,
-        run_id: str,
-        started: Version | None = None,
-        outcome: TriggerOutcome | None = None,
-    ) -> Handle[D, S]:
-        return Handle(self._connection, RunId(run_id), started, outcome)
+        return Handle(self._connection, RunId(checked_text("run_id", run_id)))
 
     @overload
     async def callback(
@@ -263,38 +274,6 @@ class Client(ScheduleControls[D, S], Generic[D, S]):
             idempotency_key=idempotency_key,
         )
 
-    def _checked(self, number: int, trigger: Trigger[D, S]) -> Write:
-        if not isinstance(trigger, Trigger):  # pyright: ignore[reportUnnecessaryIsInstance]  # of a caller without types
-            raise InvalidInput(
-                f"triggers[{number}]", f"it must be a Trigger, not {type(trigger).__name__}"
-            )
-        try:
-            return write_of(self._workflow, trigger, self._connection.writer)
-        except InvalidInput as error:
-            raise InvalidInput(f"triggers[{number}]: {error.what}", error.why) from None
-
-    async def _start(
-        self, writes: list[Write], data: Mapping[RunId, D], within: object = None
-    ) -> "list[_Started[D, S]]":
-        answer = await self._connection.writer.commit(WriteGroup(writes=tuple(writes)), within)
-        reused = await find_reused(self._workflow, self._records, data, writes, answer.results)
-        return [
-            self._started(write, result, reused.get(write.run_id, ()))
-            for write, result in zip(writes, answer.results, strict=True)
-        ]
-
     async def _start_ticks(self, writes: list[Write]) -> list[tuple[Handle[D, S], TriggerOutcome]]:
-        return [(each.handle, each.outcome) for each in await self._start(writes, {})]
-
-    def _started(
-        self, write: Write, result: WriteResult, differing: tuple[str, ...]
-    ) -> "_Started[D, S]":
-        run_id, outcome = outcome_of(result, is_reused=bool(differing))
-        handle = self._handle(run_id, under_way(write, outcome), outcome)
-        return _Started(handle, outcome, differing)
-
-
-class _Started(NamedTuple, Generic[D, S]):
-    handle: Handle[D, S]
-    outcome: TriggerOutcome
-    differing: tuple[str, ...]  # from what the key was first used for
+        started = await Starting(self._connection).start(writes, {})
+        return [(each.handle, each.outcome) for each in started]

@@ -1,4 +1,4 @@
-"""Controls of runs: pause, resume, retry, cancel and move, for one run or for many."""
+"""Controls of runs: pause, resume, retry, cancel, move and delete_data, for one run or for many."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ from workflow_ray.engine.control import (
     Unchanged,
     decide_control,
 )
+from workflow_ray.engine.data_deletion import deletion_entries
 from workflow_ray.errors import ControlRefused, InvalidInput
 from workflow_ray.ports import RecordStore
 from workflow_ray.records import (
@@ -71,6 +72,8 @@ def control(
         raise InvalidInput(
             "reason", f"give one: the history keeps why a run was {action.participle}"
         )
+    if reason is not None and action is Action.DELETE_DATA:
+        raise InvalidInput("reason", "leave it out: it would be deleted with the data")
     return Control(
         action,
         checked_by(by),
@@ -122,14 +125,19 @@ async def _apply_once(
     """Apply a control to a batch. Runs that changed meanwhile have no outcome."""
     outcomes: dict[RunId, Outcome] = {}
     writes: list[Write] = []
+    deleting: list[tuple[Record, bool]] = []
     for record in batch:
         decided = decide_control(record, asked, write_id=new_write_id())
+        if asked.action is Action.DELETE_DATA:
+            deleting.append((record, isinstance(decided, Write)))
         if isinstance(decided, Write):
             writes.append(announcing(announced.get(record.workflow, ()), record, decided))
         else:
             outcomes[record.run_id] = decided
-    if writes:
-        answer = await writer.commit(WriteGroup(writes=tuple(writes)))
+    entries = deletion_entries(deleting)
+    if writes or entries:
+        group = WriteGroup(writes=tuple(writes), set_aside=entries)
+        answer = await writer.commit(group)
         stored = zip(writes, answer.results, strict=True)
         outcomes |= {
             write.run_id: Changed(write.version)

@@ -1,4 +1,4 @@
-"""Dead letters: events of connectors and hooks whose attempts are used up."""
+"""Dead letters: events of connectors and hooks, and deletions, whose attempts are used up."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,13 +20,16 @@ from workflow_ray.records import (
     Version,
     WriteGroup,
     connector_group,
+    data_group,
     hooks_group,
     named_groups,
+    read_set_aside,
 )
 
 HOOKS = "hooks"
 """The origin of the dead letters of hooks, in place of a connector's name."""
-_read = msgspec.json.Decoder(SetAsideEvent).decode
+DATA = "data-deletion"
+"""The origin of deletions of data that have failed. No connector has a name with a dash."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +39,7 @@ class DeadLetter:
     id: str
     """Its origin and the id of its event, as in `carts/carts-0-17`."""
     origin: str
-    """The connector's name, or "hooks"."""
+    """The connector's name, or "hooks", or "data-deletion"."""
     event_id: str
     attempts: int
     """The failed attempts, since it was last replayed."""
@@ -54,7 +57,7 @@ class DeadLetterContent(DeadLetter):
     event: ConnectorEvent | None
     """Of a connector. Without data and headers if these were too large to be kept."""
     run_id: RunId | None
-    """Of hooks: the run that they were called for."""
+    """Of hooks: the run that they were called for. Of a deletion: the run whose data stays."""
     version: Version | None
     """Of hooks: the version of the run."""
     hooks: tuple[str, ...]
@@ -91,7 +94,7 @@ class DeadLetters:
             DeadLetterNotFound: It does not exist.
         """
         origin, entry = (await self._find(letter_id))[-1]
-        held = _read(entry.event)
+        held = read_set_aside(self._workflow, entry.event)
         return DeadLetterContent(
             id=letter_id,
             origin=origin,
@@ -101,7 +104,7 @@ class DeadLetters:
             set_aside_at=entry.set_aside_at,
             given_up_at=entry.changed_at,
             event=held.connector,
-            run_id=held.run.run_id if held.run else None,
+            run_id=_run_id(origin, entry, held),
             version=held.run.version if held.run else None,
             hooks=(*held.hooks, *held.given_up),
         )
@@ -136,7 +139,7 @@ class DeadLetters:
         await self._writer.commit(WriteGroup(taken_back=keys))
 
     def _again(self, origin: str, entry: SetAside) -> NewSetAside:
-        held = _read(entry.event)
+        held = read_set_aside(self._workflow, entry.event)
         if held.left_out:
             letter_id = f"{origin}/{entry.event_id}"
             raise DeadLetterIncomplete(self._workflow, letter_id, held.left_out)
@@ -185,7 +188,15 @@ def groups_of(workflow: DeployedWorkflow) -> dict[str, str]:
     """Return the groups that may have dead letters, by origin, as the workflow is deployed."""
     groups = named_groups(workflow.groups, connector_group, workflow.name)
     hooks = hooks_group(workflow.name)
-    return {HOOKS: hooks, **groups} if hooks in workflow.groups else groups
+    data = data_group(workflow.name)
+    groups = {HOOKS: hooks, **groups} if hooks in workflow.groups else groups
+    return {**groups, DATA: data} if data in workflow.groups else groups
+
+
+def _run_id(origin: str, entry: SetAside, held: SetAsideEvent) -> RunId | None:
+    if origin == DATA:
+        return RunId(entry.event_id)
+    return held.run.run_id if held.run else None
 
 
 def _letter(origin: str, entry: SetAside) -> DeadLetter:

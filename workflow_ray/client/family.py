@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from workflow_ray.client.connection import Connection
 from workflow_ray.client.inputs import checked_workflow
+from workflow_ray.coding import coded
 from workflow_ray.definition import Run, Status, Workflow
 from workflow_ray.engine.runs import view_of
 from workflow_ray.ports import RecordStore
@@ -26,7 +27,7 @@ async def children(
     chosen = list(named.values()) if workflow is None else [checked_workflow(workflow)]
     for each in chosen:
         query = RunQuery(workflow=each.name, parent=parent)
-        async for run in list_runs(connection.records, each, query):
+        async for run in list_runs(_records(connection, each), each, query):
             yield run
 
 
@@ -35,8 +36,15 @@ async def parents(
 ) -> AsyncIterator[Run[D, S]]:
     """List the parents of a run that are runs of the workflow."""
     query = RunQuery(workflow=checked_workflow(workflow).name, child=child)
-    async for run in list_runs(connection.records, workflow, query):
+    async for run in list_runs(_records(connection, workflow), workflow, query):
         yield run
+
+
+def _records(connection: Connection[Any, Any], workflow: Workflow[Any, Any]) -> RecordStore:
+    """Return the store as the workflow reads it. The connection's own is decoded already."""
+    if workflow.name == connection.workflow.name:
+        return connection.records
+    return coded(connection.records, workflow)
 
 
 async def list_runs(

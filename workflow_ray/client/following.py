@@ -9,7 +9,7 @@ from workflow_ray.client.connection import Connection
 from workflow_ray.client.history import Entry, with_failed
 from workflow_ray.client.standing import PAGE, read_failed, read_record
 from workflow_ray.definition import Status
-from workflow_ray.records import HistoryEntry, Message, MessageKey, RunId, Version
+from workflow_ray.records import HistoryEntry, Message, MessageKey, RunId, RunState, Version
 
 D = TypeVar("D", bound=BaseModel)
 S = TypeVar("S", bound=Status)
@@ -31,7 +31,7 @@ async def follow(
     if has_callbacks and after:
         last = await records.history(run_id, after=Version(after - 1), limit=1)
     seen = set[MessageKey]()  # callbacks that were yielded
-    is_over = record.run_state.finished
+    is_over = _is_over(record.run_state)
     while True:
         page = (
             await records.history(run_id, after=after, limit=PAGE) if after < record.version else []
@@ -44,7 +44,7 @@ async def follow(
                 yield entry
         if page:
             # it may be newer than the record
-            last, after, is_over = page[-1:], page[-1].version, page[-1].run_state.finished
+            last, after, is_over = page[-1:], page[-1].version, _is_over(page[-1].run_state)
         seen.update(each.key for each in failed if (each.version or 0) <= after)
         if page and after < record.version:
             continue
@@ -52,3 +52,8 @@ async def follow(
             return
         wait = POLL if has_callbacks else None
         record = await connection.watcher.newer(run_id, after, wait=wait) or record
+
+
+def _is_over(run_state: RunState) -> bool:
+    """Whether the run gets no further version by itself. One whose data is to be deleted does."""
+    return run_state.finished and run_state is not RunState.REQUESTED_DATA_DELETED

@@ -61,7 +61,7 @@ class Forks(Generic[D, S]):
         if asked.idempotency_key is not None:
             checked_key("idempotency_key", asked.idempotency_key)
         past = await record_at(self._connection, self._run_id, version)
-        data = decoded(self._workflow, past.run_id, past.data)
+        data = decoded(self._workflow, past.run_id, past.data, past.data_version)
         return await self._start(self._write(past, data, asked), data)
 
     def _write(self, past: Record, data: D, asked: Fork) -> Write:

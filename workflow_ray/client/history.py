@@ -11,7 +11,7 @@ from workflow_ray.definition import Status, Workflow
 from workflow_ray.engine.past import failed_message
 from workflow_ray.engine.runs import decoded, status_name, status_of
 from workflow_ray.errors import UnknownStatus, UnreadableData
-from workflow_ray.records import Cause, HistoryEntry, Message, RunState
+from workflow_ray.records import Cause, ErrorDetail, HistoryEntry, Message, RunState
 
 D = TypeVar("D", bound=BaseModel)
 S = TypeVar("S", bound=Status)
@@ -62,6 +62,13 @@ class Entry(Generic[D, S]):
         return self._stored.reason
 
     @property
+    def error(self) -> ErrorDetail | None:
+        """The error of a failed attempt: its type, its text, and its trace. None: the version is
+        not that of a failed attempt, or an earlier release of workflow_ray wrote it.
+        """
+        return self._stored.error
+
+    @property
     def at(self) -> datetime:
         """When it was written: UTC, by the store's clock."""
         return self._stored.at
@@ -70,10 +77,12 @@ class Entry(Generic[D, S]):
     def data(self) -> D | None:
         """The run's data. None: it is the data of the previous version.
 
-        Raises UnreadableData: it does not fit the model.
+        Raises UnreadableData: it does not fit the model, or, as NewerData, newer code wrote it.
         """
-        data = self._stored.data
-        return None if data is None else decoded(self._workflow, self._stored.run_id, data)
+        stored = self._stored
+        if stored.data is None:
+            return None
+        return decoded(self._workflow, stored.run_id, stored.data, stored.data_version)
 
     @property
     def unreadable(self) -> str | None:

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from workflow_ray.definition import Workflow
 from workflow_ray.engine.idempotency import differences, has_same_data
+from workflow_ray.engine.runs import FIRST
 from workflow_ray.ports import RecordStore
 from workflow_ray.records import KeyUsed, RunId, Write, WriteResult
 
@@ -49,7 +50,9 @@ async def find_reused(
         if not has_same_data(ours, theirs):
             async with places:
                 entries = await records.history(used.first, limit=1)
-            if not entries:  # it was written in a transaction that is not committed yet
+            # the first was written in a transaction that is not committed yet, or retention has
+            # removed it
+            if not entries or entries[0].version != FIRST:
                 return write.run_id, (
                     *differences(workflow, data[write.run_id], write, theirs, None),
                     "data",

@@ -18,10 +18,15 @@ S = TypeVar("S", bound=Status)
 
 
 async def run_at(connection: Connection[D, S], run_id: RunId, version: Version) -> Run[D, S]:
-    """Return the run as it was at a version, which it has. Raises RunNotFound."""
+    """Return the run as it was at a version, which it had; as it stands if that was removed.
+
+    Raises RunNotFound.
+    """
     record = await _not_older(connection, run_id, version)
     if record.version != version:
-        record = as_of(record, await _read_back(connection, run_id, version))
+        entries = await _read_back(connection, run_id, version)
+        if tells(entries, version):  # else retention has removed it, and the newest version is left
+            record = as_of(record, entries)
     return view_of(connection.workflow, record)
 
 

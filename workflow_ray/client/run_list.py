@@ -1,6 +1,6 @@
 """Reads the runs of one workflow."""
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
@@ -8,10 +8,11 @@ from msgspec.structs import replace
 from pydantic import BaseModel
 
 from workflow_ray.client.connection import Connection
-from workflow_ray.client.dead_letters import HOOKS, DeadLetters, chosen
+from workflow_ray.client.dead_letters import DATA, HOOKS, DeadLetters, chosen
 from workflow_ray.client.family import list_runs
 from workflow_ray.client.run_queries import run_query
 from workflow_ray.client.run_reader import RunReader
+from workflow_ray.coding import sweep
 from workflow_ray.definition import Run, Status
 from workflow_ray.definition.arguments import (
     checked_count,
@@ -20,7 +21,7 @@ from workflow_ray.definition.arguments import (
 )
 from workflow_ray.engine.runs import view_of
 from workflow_ray.errors import RunNotFound
-from workflow_ray.records import RunId, RunState, connector_group, hooks_group
+from workflow_ray.records import RunId, RunState, connector_group, data_group, hooks_group
 
 D = TypeVar("D", bound=BaseModel)
 S = TypeVar("S", bound=Status)
@@ -46,6 +47,19 @@ class RunList(Generic[D, S]):
             raise RunNotFound(self._workflow.name, foreign_id)
         return view_of(self._workflow, record)
 
+    async def sweep_codecs(self) -> int:
+        """Delete what the workflow's codecs keep outside of the store for runs that do not exist,
+        or whose data was deleted: keys of runs and objects of claim-checks.
+
+        Processes that died have left it. It may be called at any time, and repeated. What is
+        younger than an hour stays. Deployments that share a database of keys or a place of objects
+        would delete each other's.
+
+        Returns:
+            The number of runs that something was kept of.
+        """
+        return await sweep(self._workflow, self._records, self._connection.clock)
+
     async def runs(
         self,
         *,
@@ -58,6 +72,7 @@ class RunList(Generic[D, S]):
         updated_before: datetime | None = None,
         parent: "RunReader[Any, Any] | str | None" = None,
         child: "RunReader[Any, Any] | str | None" = None,
+        labels: Mapping[str, str] | None = None,
         newest_first: bool = False,
         page_size: int = 500,
     ) -> AsyncIterator[Run[D, S]]:
@@ -77,6 +92,7 @@ class RunList(Generic[D, S]):
                 timezone.
             parent: A run, as its handle or its id: only runs that it has started or joined.
             child: A run, as its handle or its id: only runs that have started or joined it.
+            labels: Only runs that have all of these labels, with these values. None: not filtered.
             newest_first: Default: the oldest first.
             page_size: The number of runs that are read at once, from 1. Fewer are read if their
                 data is large.
@@ -95,6 +111,7 @@ class RunList(Generic[D, S]):
             updated_before=updated_before,
             parent=parent,
             child=child,
+            labels=labels,
         )
         query = replace(
             query,
@@ -105,10 +122,12 @@ class RunList(Generic[D, S]):
             yield run
 
     def dead_letters(self, *, connector: str | None = None) -> DeadLetters:
-        """Return the events of connectors and hooks whose attempts are used up.
+        """Return the events of connectors and hooks, and the deletions of data, whose attempts are
+        used up.
 
         Args:
-            connector: Only those of this connector. None: of all connectors and of the hooks.
+            connector: Only those of this connector. None: of all connectors, of the hooks and of
+                deletions.
 
         Raises:
             InvalidInput: The workflow has no such connector.
@@ -116,6 +135,7 @@ class RunList(Generic[D, S]):
         name, graph = self._workflow.name, self._workflow.checked()
         groups = {HOOKS: hooks_group(name)} if graph.hooks else {}
         groups |= {each.name: connector_group(name, each.name) for each in graph.connectors}
+        groups[DATA] = data_group(name)
         wanted = None if connector is None else checked_text("connector", connector)
         return DeadLetters(name, chosen(name, groups, wanted), self._connection.writer)
 

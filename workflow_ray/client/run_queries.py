@@ -1,6 +1,6 @@
 """Makes queries of the filters that callers hand in."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -8,6 +8,7 @@ from workflow_ray.client.inputs import checked_run_state, checked_several, check
 from workflow_ray.client.run_reader import RunReader
 from workflow_ray.definition import Status, Workflow
 from workflow_ray.definition.arguments import checked_flag, checked_text, checked_time
+from workflow_ray.definition.labels import checked_labels
 from workflow_ray.errors import InvalidInput
 from workflow_ray.records import Cause, RunId, RunQuery, RunState, flaw_of_key
 
@@ -28,6 +29,7 @@ def run_query(
     updated_before: datetime | None,
     parent: OfRun,
     child: OfRun,
+    labels: Mapping[str, str] | None,
 ) -> RunQuery:
     """Make a query of filters, as `Client.runs` describes them. Raises InvalidInput."""
 
@@ -50,6 +52,7 @@ def run_query(
         updated_before=_time("updated_before", updated_before),
         parent=_run_id("parent", parent),
         child=_run_id("child", child),
+        labels={} if labels is None else checked_labels("labels", labels),
     )
 
 

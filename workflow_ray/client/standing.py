@@ -6,9 +6,10 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from workflow_ray.client.connection import Connection
+from workflow_ray.client.flow_limits import admitted_at
 from workflow_ray.client.history import Entry
 from workflow_ray.definition import Status, Workflow
-from workflow_ray.engine.awaited import awaited
+from workflow_ray.engine.awaited import awaited, awaited_when_parked
 from workflow_ray.engine.runs import status_name
 from workflow_ray.errors import RunNotFound, WaitTimeout, WorkflowError
 from workflow_ray.ports import RecordStore
@@ -93,6 +94,8 @@ async def _awaited(
     connection: Connection[D, S], record: Record, entries: list[HistoryEntry]
 ) -> str:
     """Return a sentence about what the run waits for; "": it goes on by itself, or is finished."""
+    if record.parked and not record.run_state.at_rest:
+        return await _awaited_when_parked(connection, record)
     entered_at = next((each.at for each in entries if each.version == record.visit), None)
     if entered_at is None and record.awaits is Awaits.MESSAGE:
         with suppress(WorkflowError):
@@ -106,6 +109,18 @@ async def _awaited(
         entered_at=entered_at,
     )
     return f"it waits for {text}" if text else ""
+
+
+async def _awaited_when_parked(connection: Connection[D, S], record: Record) -> str:
+    """Return a sentence with the limits that apply now, and the runs that they concern."""
+    records, name = connection.impatient, connection.workflow.name
+    status = status_name(connection.workflow, record.status)
+    deployed = [each for each in (await records.deployment()).workflows if each.name == name]
+    # None: it is not deployed yet, or was removed
+    limits = deployed[0].limits_at(status) if deployed else None
+    text = f"it waits for {awaited_when_parked(limits)}"
+    admitted = await admitted_at(records, name, record.status)
+    return f"{text}; {admitted:,} {'holds' if admitted == 1 else 'hold'} a slot now"
 
 
 def _status(workflow: Workflow[Any, S], record: Record) -> S | None:

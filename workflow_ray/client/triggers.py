@@ -1,6 +1,6 @@
 """Triggers: what a caller asks for, the write that it leads to, and its outcome."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Generic, TypeVar
@@ -10,9 +10,12 @@ from pydantic import BaseModel
 from workflow_ray.client.inputs import checked_data, checked_key, checked_start
 from workflow_ray.client.writer import Writer
 from workflow_ray.definition import Status, Workflow
+from workflow_ray.definition.durations import Duration, seconds_of
+from workflow_ray.definition.labels import checked_labels
 from workflow_ray.engine.announcements import announcing, asked_states
 from workflow_ray.engine.idempotency import digest_of
 from workflow_ray.engine.runs import first_write
+from workflow_ray.errors import InvalidInput
 from workflow_ray.records import (
     BATCH_DATA,
     ActiveRun,
@@ -47,12 +50,17 @@ class Trigger(Generic[D, S]):
         idempotency_key: 1 to 255 characters, unique per workflow, for good. A trigger that is
             repeated with it gets the first run, finished or not. With another foreign id,
             `start_at` or data it is refused. None: the trigger has no key.
+        delay: How long the step of the first status waits, in seconds or as a timedelta.
+        labels: Short texts by which the run is found, by name. See `Client.trigger`. None: it has
+            none.
     """
 
     foreign_id: str
     data: D
     start_at: S | None = None
     idempotency_key: str | None = None
+    delay: Duration = 0.0
+    labels: Mapping[str, str] | None = None
 
 
 class TriggerOutcome(Enum):
@@ -75,6 +83,7 @@ def write_of(workflow: Workflow[D, S], trigger: Trigger[D, S], writer: Writer) -
     foreign_id = checked_key("foreign_id", trigger.foreign_id)
     data = checked_data(workflow, trigger.data)
     start = checked_start(workflow, trigger.start_at)
+    labels = None if trigger.labels is None else checked_labels("labels", trigger.labels)
     key = digest = None
     if (given := writer.key(trigger.idempotency_key, foreign_id)) is not None:
         key = checked_key("idempotency_key", given)
@@ -90,9 +99,25 @@ def write_of(workflow: Workflow[D, S], trigger: Trigger[D, S], writer: Writer) -
         by=writer.by,
         idempotency_key=key,
         digest=digest,
+        delay=seconds_of("delay", trigger.delay),
+        labels=labels,
     )
     graph = workflow.checked()
     return announcing(asked_states(graph), None, write) if graph.hooks else write
+
+
+def numbered_write_of(
+    workflow: Workflow[D, S], number: int, trigger: Trigger[D, S], writer: Writer
+) -> Write:
+    """As `write_of`, for one of several triggers. Raises InvalidInput, which names its number."""
+    if not isinstance(trigger, Trigger):  # pyright: ignore[reportUnnecessaryIsInstance]  # of a caller without types
+        raise InvalidInput(
+            f"triggers[{number}]", f"it must be a Trigger, not {type(trigger).__name__}"
+        )
+    try:
+        return write_of(workflow, trigger, writer)
+    except InvalidInput as error:
+        raise InvalidInput(f"triggers[{number}]: {error.what}", error.why) from None
 
 
 def batches(writes: Iterable[Write]) -> Iterator[list[Write]]:

@@ -1,6 +1,6 @@
 """`BulkControls`, whose calls block. `make sync` writes this from client/bulk_controls.py."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any, Generic, Literal, TypeVar, overload
 
@@ -10,7 +10,7 @@ from workflow_ray.client import bulk_controls as asynchronous
 from workflow_ray.client.bulk_controls import BulkAction
 from workflow_ray.client.bulk_progress import BulkPreview, BulkProgress
 from workflow_ray.client.patience import BY
-from workflow_ray.definition import Status
+from workflow_ray.definition import Run, Status
 from workflow_ray.records import RunState
 from workflow_ray.sync.blocking_calls import BlockingCalls
 from workflow_ray.sync.bulk import BulkJob
@@ -34,6 +34,7 @@ class BulkControls(RunList[D, S], Generic[D, S]):
         action: BulkAction,
         reason: str | None = None,
         *,
+        to: S | None = None,
         status: S | Collection[S] | None = None,
         run_state: RunState | Collection[RunState] | None = None,
         failed: bool = False,
@@ -43,6 +44,7 @@ class BulkControls(RunList[D, S], Generic[D, S]):
         updated_before: datetime | None = None,
         parent: RunReader[Any, Any] | str | None = None,
         child: RunReader[Any, Any] | str | None = None,
+        labels: Mapping[str, str] | None = None,
         by: str = BY,
         dry_run: Literal[False] = False,
     ) -> BulkJob: ...
@@ -52,6 +54,7 @@ class BulkControls(RunList[D, S], Generic[D, S]):
         action: BulkAction,
         reason: str | None = None,
         *,
+        to: S | None = None,
         status: S | Collection[S] | None = None,
         run_state: RunState | Collection[RunState] | None = None,
         failed: bool = False,
@@ -61,6 +64,7 @@ class BulkControls(RunList[D, S], Generic[D, S]):
         updated_before: datetime | None = None,
         parent: RunReader[Any, Any] | str | None = None,
         child: RunReader[Any, Any] | str | None = None,
+        labels: Mapping[str, str] | None = None,
         by: str = BY,
         dry_run: Literal[True],
     ) -> BulkPreview: ...
@@ -69,6 +73,7 @@ class BulkControls(RunList[D, S], Generic[D, S]):
         action: BulkAction,
         reason: str | None = None,
         *,
+        to: S | None = None,
         status: S | Collection[S] | None = None,
         run_state: RunState | Collection[RunState] | None = None,
         failed: bool = False,
@@ -78,10 +83,12 @@ class BulkControls(RunList[D, S], Generic[D, S]):
         updated_before: datetime | None = None,
         parent: RunReader[Any, Any] | str | None = None,
         child: RunReader[Any, Any] | str | None = None,
+        labels: Mapping[str, str] | None = None,
         by: str = BY,
         dry_run: bool = False,
     ) -> BulkJob | BulkPreview:
-        """Pause, resume, retry or cancel all runs that pass all given filters, as a durable job.
+        """Pause, resume, retry, cancel or move all runs that pass all filters, or have their data
+        deleted, as a durable job.
 
         The job is stored when this returns. A role of the workflow does it, 500 runs at a time,
         and goes on where it was after a crash: each run gets one version at most. A run that a
@@ -89,9 +96,12 @@ class BulkControls(RunList[D, S], Generic[D, S]):
         triggered later are left alone. Without filters the job concerns every run.
 
         Args:
-            action: What to do with each run: "pause", "resume", "retry" or "cancel", as the methods
-                of a handle describe it. A run that does not allow it is counted as refused.
-            reason: Why. The history keeps up to 2,000 characters. "pause" and "cancel" need one.
+            action: What to do with each run: "pause", "resume", "retry", "cancel", "move" or
+                "delete_data", as the methods of a handle describe it. A run that does not allow it
+                is counted as refused.
+            reason: Why. The history keeps up to 2,000 characters. "pause", "cancel" and "move" need
+                one, and "delete_data" takes none.
+            to: Of "move": the status to which runs are moved, those that stand there too.
             status: One status, or several: any of them.
             run_state: One run state, or several: any of them.
             failed: Only runs that an error has paused.
@@ -102,6 +112,7 @@ class BulkControls(RunList[D, S], Generic[D, S]):
                 timezone.
             parent: A run, as its handle or its id: only runs that it has started or joined.
             child: A run, as its handle or its id: only runs that have started or joined it.
+            labels: Only runs that have all of these labels, with these values. None: not filtered.
             by: Who asks for it, 1 to 255 characters, for the history.
             dry_run: Change nothing: count what a job would do now. That reads all these runs.
 
@@ -119,6 +130,7 @@ class BulkControls(RunList[D, S], Generic[D, S]):
             original(
                 action,
                 reason,
+                to=to,
                 status=status,
                 run_state=run_state,
                 failed=failed,
@@ -128,11 +140,29 @@ class BulkControls(RunList[D, S], Generic[D, S]):
                 updated_before=updated_before,
                 parent=self._original_of(parent),
                 child=self._original_of(child),
+                labels=labels,
                 by=by,
                 dry_run=dry_run,
             )
         )
         return answer if isinstance(answer, BulkPreview) else BulkJob(self._calls, answer)
+
+    def delete_data(self, run_id: str, *, by: str = BY) -> Run[D, S]:
+        """Have the data of a run deleted, for good. See `Handle.delete_data`.
+
+        Args:
+            run_id: The run.
+            by: Who asks for it, 1 to 255 characters, for the history.
+
+        Returns:
+            The run as it stands then.
+
+        Raises:
+            ControlRefused: The run is not finished.
+            RunNotFound: The run does not exist.
+            InvalidInput: An argument can't be used. Nothing was written.
+        """
+        return self._calls.result(self._bulk_controls.delete_data(run_id, by=by))
 
     def bulk_job(self, job_id: str) -> BulkJob:
         """Return the bulk job with this id. Only its use shows whether it exists."""

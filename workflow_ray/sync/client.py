@@ -1,6 +1,6 @@
 """`Client`, whose calls block. `make sync` writes this from client/client.py."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Concatenate, Generic, Literal, TypeVar, overload
 
 from pydantic import BaseModel
@@ -12,15 +12,15 @@ from workflow_ray.client.writer import DefaultKey
 from workflow_ray.definition import Run, Status
 from workflow_ray.definition.durations import Duration
 from workflow_ray.sync.blocking_calls import BlockingCalls
+from workflow_ray.sync.flow_controls import FlowControls
 from workflow_ray.sync.handle import Handle
-from workflow_ray.sync.schedules import ScheduleControls
 
 D = TypeVar("D", bound=BaseModel)
 S = TypeVar("S", bound=Status)
 M = TypeVar("M")
 
 
-class Client(ScheduleControls[D, S], Generic[D, S]):
+class Client(FlowControls[D, S], Generic[D, S]):
     """Triggers, calls back, reads and finds the runs of one workflow. As `workflow_ray.Client`, but
     each call blocks.
 
@@ -48,7 +48,9 @@ class Client(ScheduleControls[D, S], Generic[D, S]):
         *,
         start_at: S | None = None,
         idempotency_key: str | None = None,
-        if_active: Literal["raise", "join"] = "raise",
+        if_active: Literal["raise", "join", "replace"] = "raise",
+        delay: Duration = 0.0,
+        labels: Mapping[str, str] | None = None,
         within: Within | None = None,
     ) -> Handle[D, S]:
         """Start a run. It is stored when this returns, or with `within` once that is committed.
@@ -60,8 +62,15 @@ class Client(ScheduleControls[D, S], Generic[D, S]):
             idempotency_key: 1 to 255 characters, unique per workflow, for good. A trigger that is
                 repeated with it gets the first run, even when that is long finished. Each workflow
                 has its own keys: the same key starts a run of each workflow. None: no key.
-            if_active: What to do if the foreign id has an unfinished run: "raise" RunActive, or
-                "join" that run and return its handle.
+            if_active: What to do if the foreign id has an unfinished run: "raise" RunActive, "join"
+                that run and return its handle, or "replace" it: it is cancelled, and the new run
+                started, in one transaction. A repeat by the idempotency key replaces nothing.
+            delay: How long the step of the first status waits, in seconds or as a timedelta. The
+                timeouts of the status (`after`) count from then. With "replace" it is a debounce:
+                the step runs once no trigger has come for so long.
+            labels: Short texts by which runs are found, by name, such as {"tenant": "acme"}: up to
+                32, names of 1 to 63 characters, values of up to 255. They are not for personal
+                data. A run that exists keeps its own. None: no labels.
             within: An open session or connection of SQLAlchemy in the store's database. The run is
                 written in its transaction: both are committed, or neither. A savepoint keeps the
                 transaction as it was if the trigger is refused. None: a transaction of its own.
@@ -72,7 +81,8 @@ class Client(ScheduleControls[D, S], Generic[D, S]):
 
         Raises:
             InvalidInput: An argument can't be used. Nothing was written.
-            RunActive: See `if_active`.
+            RunActive: See `if_active`. With "replace": the unfinished run was started in the
+                transaction of `within`, which is not committed yet.
             StoreBusy: Another transaction was in the way, and that of `within` does not see what it
                 has committed. Roll back, and begin again.
             KeyReused: The idempotency key was used with another foreign id, `start_at` or data.
@@ -90,6 +100,8 @@ class Client(ScheduleControls[D, S], Generic[D, S]):
                     start_at=start_at,
                     idempotency_key=idempotency_key,
                     if_active=if_active,
+                    delay=delay,
+                    labels=labels,
                     within=self._session_of(within),
                 )
             ),

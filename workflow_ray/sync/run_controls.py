@@ -130,3 +130,28 @@ class RunControls(RunReader[D, S], Generic[D, S]):
             InvalidInput: An argument can't be used. Nothing was written.
         """
         return self._calls.result(self._run_controls.move(status, reason, by=by))
+
+    def delete_data(self, *, by: str = BY) -> Run[D, S]:
+        """Have the data of the run deleted, for good, from everything that is kept of it.
+
+        The run must be finished. It becomes REQUESTED_DATA_DELETED at once, and DATA_DELETED when a
+        role of the workflow has called the workflow's scrubber and has deleted the data of every
+        version, reasons, error texts, labels, payloads of messages, results of `once`, and dead
+        letters of its hooks, all in one commit. Ids, keys, causes, times and outcomes stay.
+        `follow` ends after that commit. A run whose data is deleted stays as it is. If the scrubber
+        has failed for good, it is called again, with all its attempts.
+
+        Children, parents and forks are runs of their own: their data stays.
+
+        Args:
+            by: Who asks for it, 1 to 255 characters, for the history.
+
+        Returns:
+            The run as it stands then.
+
+        Raises:
+            ControlRefused: The run is not finished.
+            RunNotFound: The run does not exist.
+            InvalidInput: `by` can't be used. Nothing was written.
+        """
+        return self._calls.result(self._run_controls.delete_data(by=by))

@@ -1,6 +1,6 @@
 """`RunList`, whose calls block. `make sync` writes this from client/run_list.py."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
@@ -32,6 +32,19 @@ class RunList(Closing, Generic[D, S]):
         """Return the newest run of a foreign id, finished or not. Raises RunNotFound."""
         return self._calls.result(self._run_list.latest(foreign_id))
 
+    def sweep_codecs(self) -> int:
+        """Delete what the workflow's codecs keep outside of the store for runs that do not exist,
+        or whose data was deleted: keys of runs and objects of claim-checks.
+
+        Processes that died have left it. It may be called at any time, and repeated. What is
+        younger than an hour stays. Deployments that share a database of keys or a place of objects
+        would delete each other's.
+
+        Returns:
+            The number of runs that something was kept of.
+        """
+        return self._calls.result(self._run_list.sweep_codecs())
+
     def runs(
         self,
         *,
@@ -44,6 +57,7 @@ class RunList(Closing, Generic[D, S]):
         updated_before: datetime | None = None,
         parent: "RunReader[Any, Any] | str | None" = None,
         child: "RunReader[Any, Any] | str | None" = None,
+        labels: Mapping[str, str] | None = None,
         newest_first: bool = False,
         page_size: int = 500,
     ) -> Iterator[Run[D, S]]:
@@ -63,6 +77,7 @@ class RunList(Closing, Generic[D, S]):
                 timezone.
             parent: A run, as its handle or its id: only runs that it has started or joined.
             child: A run, as its handle or its id: only runs that have started or joined it.
+            labels: Only runs that have all of these labels, with these values. None: not filtered.
             newest_first: Default: the oldest first.
             page_size: The number of runs that are read at once, from 1. Fewer are read if their
                 data is large.
@@ -81,16 +96,19 @@ class RunList(Closing, Generic[D, S]):
                 updated_before=updated_before,
                 parent=self._original_of(parent),
                 child=self._original_of(child),
+                labels=labels,
                 newest_first=newest_first,
                 page_size=page_size,
             )
         )
 
     def dead_letters(self, *, connector: str | None = None) -> DeadLetters:
-        """Return the events of connectors and hooks whose attempts are used up.
+        """Return the events of connectors and hooks, and the deletions of data, whose attempts are
+        used up.
 
         Args:
-            connector: Only those of this connector. None: of all connectors and of the hooks.
+            connector: Only those of this connector. None: of all connectors, of the hooks and of
+                deletions.
 
         Raises:
             InvalidInput: The workflow has no such connector.
