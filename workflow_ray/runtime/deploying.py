@@ -1,7 +1,6 @@
 """Adding a program's workflows to the deployment that the store keeps."""
 
 import logging
-from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeAlias, cast
@@ -16,6 +15,8 @@ from workflow_ray.definition import (
     python_path_of,
     reference_of,
 )
+from workflow_ray.engine.shapes import shape_of
+from workflow_ray.engine.stranding import gone_statuses
 from workflow_ray.errors import (
     DefinitionSuperseded,
     DeploymentConflict,
@@ -31,6 +32,7 @@ from workflow_ray.records import (
     bulk_group,
     connector_group,
     consumer_group,
+    data_group,
     hooks_group,
     paused_retry_group,
     run_state_topic,
@@ -39,8 +41,11 @@ from workflow_ray.records import (
     timeout_group,
 )
 from workflow_ray.records.deployment import SUPERSEDED
+from workflow_ray.runtime.deploy_terms import STRICT, DeployTerms
+from workflow_ray.runtime.flow import with_flow, with_flow_of_runs, with_flow_settings
 from workflow_ray.runtime.hosting import FOR_ALL, AnyWorkflow
 from workflow_ray.runtime.identity import is_same, place_of
+from workflow_ray.runtime.redeploying import Redeploy
 
 log = logging.getLogger(__name__)
 
@@ -71,20 +76,24 @@ def describe_here(workflow: AnyWorkflow) -> DeployedWorkflow:
     """
     graph, statuses = workflow.checked(), cast(type[Status], workflow.statuses)
     schedulers = [scheduler_group(workflow.name, schedule.name) for schedule in graph.schedules]
-    return DeployedWorkflow(
+    described = DeployedWorkflow(
         name=workflow.name,
         reference=_reference_of(workflow),
         python_path=python_path_of(workflow),
         code=code_of(workflow),
         statuses={status.name: status.value for status in statuses},
         partitions=workflow.partitions,
+        shape=shape_of(workflow),
         groups={
             **_status_groups(workflow),
             **_delivering_groups(workflow),
             **_paused_retry_groups(workflow),
-            **dict.fromkeys((*schedulers, bulk_group(workflow.name), *FOR_ALL), 1),
+            **dict.fromkeys(
+                (*schedulers, bulk_group(workflow.name), data_group(workflow.name), *FOR_ALL), 1
+            ),
         },
     )
+    return with_flow(described, workflow)
 
 
 def _status_groups(workflow: AnyWorkflow) -> dict[str, int]:
@@ -124,9 +133,9 @@ def _reference_of(workflow: AnyWorkflow) -> str:
 async def merge(
     store: Store,
     workflows: Sequence[DeployedWorkflow],
+    terms: DeployTerms = STRICT,
     *,
-    rollback: bool = False,
-    replace: bool = False,
+    definitions: Sequence[AnyWorkflow] = (),
 ) -> Deployment:
     """Add workflows to the deployment, in place of those of the same name, and make their topics.
 
@@ -136,26 +145,29 @@ async def merge(
     Args:
         store: Where they are deployed.
         workflows: As this program has them.
-        rollback: Allow code to be deployed again that was replaced since it was deployed.
-        replace: Allow a workflow to replace another definition of its name, because it was moved or
-            renamed.
+        terms: What the deploy may do.
+        definitions: The definitions of the workflows. Without them, no run is read.
 
     Raises:
-        DefinitionSuperseded: See `rollback`.
-        WorkflowNameTaken: See `replace`.
+        DeployStrandsRuns: Unfinished runs could not go on. Allowed by `strand`.
+        DefinitionSuperseded: The code was replaced since it was deployed. Allowed by `rollback`.
+        WorkflowNameTaken: Another definition is deployed by that name. Allowed by `replace`, if the
+            workflow was moved or renamed.
         StatusRenumbered: A status has another number in what is stored.
         PartitionsChanged: The workflow has another number of partitions in what is stored.
         TopicMismatch: A topic has another number of partitions.
     """
-    return await _merge(store, workflows, partial(_merged, rollback=rollback, replace=replace))
+    merged = partial(_merged, rollback=terms.rollback, replace=terms.replace)
+    redeploy = Redeploy(store, definitions, strand=terms.strand)
+    return await _merge(store, workflows, merged, redeploy)
 
 
 async def merge_or_join(
     store: Store,
     workflows: Sequence[DeployedWorkflow],
+    terms: DeployTerms = STRICT,
     *,
-    rollback: bool = False,
-    replace: bool = False,
+    definitions: Sequence[AnyWorkflow] = (),
 ) -> Deployment:
     """As `merge`, for a process that runs roles itself. If its code is older than the deployed one,
     it deploys nothing, and warns.
@@ -164,9 +176,9 @@ async def merge_or_join(
     that has run since before the upgrade: it runs the steps that it has, with the shard counts of
     the newer deployment. So a process manager that restarts earlier processes restarts the work.
     """
-    deployment = await _merge(
-        store, workflows, partial(_joined, rollback=rollback, replace=replace)
-    )
+    joined = partial(_joined, rollback=terms.rollback, replace=terms.replace)
+    redeploy = Redeploy(store, definitions, strand=terms.strand)
+    deployment = await _merge(store, workflows, joined, redeploy)
     current = {workflow.name: workflow.code for workflow in deployment.workflows}
     for workflow in workflows:
         if workflow.code != current[workflow.name]:
@@ -175,7 +187,15 @@ async def merge_or_join(
 
 
 async def _merge(
-    store: Store, workflows: Sequence[DeployedWorkflow], merged: _Merged
+    store: Store, workflows: Sequence[DeployedWorkflow], merged: _Merged, redeploy: Redeploy
+) -> Deployment:
+    deployed = await _changed(store, workflows, merged, redeploy)
+    await redeploy.finish(deployed, workflows)
+    return deployed
+
+
+async def _changed(
+    store: Store, workflows: Sequence[DeployedWorkflow], merged: _Merged, redeploy: Redeploy
 ) -> Deployment:
     while True:
         current = await store.deployment()
@@ -183,37 +203,22 @@ async def _merge(
         after = {
             workflow.name: merged(before.get(workflow.name), workflow) for workflow in workflows
         }
+        for name in after.keys() - before.keys():
+            after[name] = await with_flow_of_runs(store, after[name])
         target = tuple({**before, **after}.values())  # in the order of their first deploys
+        await redeploy.check(before, after)
         await store.prepare(_topics(target))  # of all workflows: the stream may be another one
         if target == current.workflows:
             return current
         try:
-            deployed = await store.deploy(current.version, target)
+            return await store.deploy(current.version, target)
         except DeploymentConflict:
             continue
-        for name in before.keys() & after.keys():
-            await _warn_of_runs_without_step(store, before[name], after[name])
-        return deployed
 
 
-async def _warn_of_runs_without_step(
-    store: Store, before: DeployedWorkflow, after: DeployedWorkflow
-) -> None:
-    """Log at which statuses unfinished runs stand that the new code has no step for."""
-    names = {number: name for name, number in before.statuses.items()}
-    stand = Counter[str]()
-    for count in await store.counts(after.name):
-        has_step = consumer_group(after.name, count.status) in after.groups
-        if not has_step and not count.run_state.finished:
-            stand[names.get(count.status, str(count.status))] += count.runs
-    if stand:
-        log.warning(
-            "workflow %r: the code has no step for statuses at which unfinished runs stand: %s."
-            " They go on once it has these steps again, or can be cancelled",
-            after.name,
-            ", ".join(f"{status} ({runs})" for status, runs in stand.items()),
-            extra={"workflow": after.name},
-        )
+def redeployed(before: DeployedWorkflow, workflow: DeployedWorkflow) -> DeployedWorkflow:
+    """Return the workflow as a deploy would store it. Raises what `merge` does."""
+    return _merged(before, workflow, rollback=False, replace=False)
 
 
 def _joined(
@@ -255,9 +260,17 @@ def _with_settings(before: DeployedWorkflow, workflow: DeployedWorkflow) -> Depl
         for schedule in before.paused
         if scheduler_group(workflow.name, schedule) in workflow.groups
     ]
-    return msgspec.structs.replace(
-        workflow, scaled=scaled, superseded=tuple(superseded[-SUPERSEDED:]), paused=tuple(paused)
+    shape = workflow.shape
+    if shape is not None and (gone := gone_statuses(before, workflow)):
+        shape = msgspec.structs.replace(shape, gone=gone)
+    kept = msgspec.structs.replace(
+        workflow,
+        scaled=scaled,
+        superseded=tuple(superseded[-SUPERSEDED:]),
+        paused=tuple(paused),
+        shape=shape,
     )
+    return with_flow_settings(before, kept)
 
 
 def _check_stored(before: DeployedWorkflow, workflow: DeployedWorkflow) -> None:

@@ -12,6 +12,7 @@ from workflow_ray.records import (
     DeployedWorkflow,
     Deployment,
     Role,
+    connector_group,
     consumer_group,
 )
 from workflow_ray.roles.functions import Functions
@@ -75,9 +76,13 @@ def load_deployed(workflow: DeployedWorkflow) -> AnyWorkflow:
 
 
 def ray_options_of(role: Role, workflows: Sequence[AnyWorkflow]) -> RayOptions:
-    """Return what the role's actor asks of a Ray cluster, as its step says."""
+    """Return what the role's actor asks of a Ray cluster, as its step or connector says."""
     for workflow in workflows:
-        for step in workflow.checked().steps:
+        graph = workflow.checked()
+        for step in graph.steps:
             if step.ray and consumer_group(workflow.name, step.status.value) == role.group:
                 return step.ray
+        for connector in graph.connectors:
+            if connector.ray and connector_group(workflow.name, connector.name) == role.group:
+                return connector.ray
     return NOTHING

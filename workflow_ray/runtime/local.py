@@ -11,9 +11,10 @@ from typing import Any, Self
 
 from workflow_ray.definition import Workflow
 from workflow_ray.ports import Store, records_adapter
-from workflow_ray.records import DeployedWorkflow, Deployment
+from workflow_ray.records import DeployedWorkflow, Deployment, admission_group
 from workflow_ray.roles.loopwatch import PATIENCE
 from workflow_ray.runtime.bridge import Bridge, bridged
+from workflow_ray.runtime.deploy_terms import STRICT, DeployTerms
 from workflow_ray.runtime.deploying import describe_here, merge_or_join
 from workflow_ray.runtime.engine_thread import EngineThread
 from workflow_ray.runtime.following import SoleWorker, follow
@@ -45,8 +46,7 @@ class LocalRuntime(Runtime):
             if they share them.
         patience: Seconds for which a step may block the event loop. After that the process gives up
             its roles until the loop answers, and the step has failed.
-        rollback: See `Runtime.local`.
-        replace: See `Runtime.local`.
+        terms: What the deploy may do.
     """
 
     def __init__(
@@ -56,10 +56,9 @@ class LocalRuntime(Runtime):
         *,
         lease: float = LEASE,
         patience: float = PATIENCE,
-        rollback: bool = False,
-        replace: bool = False,
+        terms: DeployTerms = STRICT,
     ) -> None:
-        super().__init__(workflows, urls, rollback=rollback, replace=replace)
+        super().__init__(workflows, urls, terms=terms)
         self._lease = lease
         self._patience = patience
         self._deadline = STOPPING
@@ -188,7 +187,7 @@ class LocalRuntime(Runtime):
 
     async def _deploy(self, described: Sequence[DeployedWorkflow]) -> Deployment:
         return await merge_or_join(
-            self._opened, described, rollback=self._rollback, replace=self._replace
+            self._opened, described, self._terms, definitions=list(self._workflows.values())
         )
 
     def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
@@ -197,8 +196,15 @@ class LocalRuntime(Runtime):
 
 
 def _groups(described: Sequence[DeployedWorkflow]) -> set[str]:
-    """Return the groups that this process has the code of."""
-    return {group for workflow in described for group in workflow.groups}
+    """Return the groups that this process can run.
+
+    It can admit parked runs whatever its code is: earlier code may have parked them.
+    """
+    return {
+        group
+        for workflow in described
+        for group in (*workflow.groups, admission_group(workflow.name))
+    }
 
 
 def _process_status(runner: RoleRunner, since: datetime) -> ProcessStatus:

@@ -73,6 +73,7 @@ class _Mixed:
         self.results = records.results
         self.set_aside = records.set_aside
         self.waiting = records.waiting
+        self.parked = records.parked
         self.activity = records.activity
         self.pending = records.pending
         self.published = records.published

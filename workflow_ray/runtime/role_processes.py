@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeAlias
 
 from workflow_ray.client import Client
 from workflow_ray.client.writer import EventKeys
+from workflow_ray.coding import coded
 from workflow_ray.definition import Connector, Resource, Schedule, Status
 from workflow_ray.definition.durations import seconds_of
 from workflow_ray.errors import NotImportable
@@ -16,17 +17,21 @@ from workflow_ray.records import (
     SWEEPER,
     Fence,
     Role,
+    admission_group,
     bulk_group,
     connector_group,
     consumer_group,
+    data_group,
     hooks_group,
     paused_retry_group,
     scheduler_group,
     timeout_group,
 )
+from workflow_ray.roles.admission import Admission
 from workflow_ray.roles.bulk import BulkRole
 from workflow_ray.roles.connectors import Clients, ConnectorRole, ConnectorWork
 from workflow_ray.roles.consumer import Consumer
+from workflow_ray.roles.data_deletion import DataRole, DataWork
 from workflow_ray.roles.hooks import HooksRole, HooksWork
 from workflow_ray.roles.in_flight import InFlight
 from workflow_ray.roles.observation import Observation
@@ -36,6 +41,7 @@ from workflow_ray.roles.scheduler import Scheduler
 from workflow_ray.roles.step_work import StepWork
 from workflow_ray.roles.sweeper import Sweeper
 from workflow_ray.roles.timeouts import TimeoutConsumer, TimeoutWork
+from workflow_ray.runtime.deploying import describe_here
 from workflow_ray.runtime.hosting import AnyWorkflow
 from workflow_ray.runtime.mixed import keeps_timeouts_apart
 from workflow_ray.runtime.transactional import transactions_for
@@ -115,6 +121,7 @@ def role_process(
     records: str = "",
 ) -> RoleProcess:
     """Make the work of a role, which depends on its group."""
+    store = _coded(role, workflows, store)
     if role.group == SWEEPER:
         return Sweeper(fence, store, store, clock)
     if role.group == PUBLISHER and isinstance(store, OutboxMover):
@@ -128,9 +135,10 @@ def role_process(
         clients = _clients(workflow, connector, fence, store, clock)
         work = ConnectorWork(role, workflow, connector, clients, events, replaced)
         return ConnectorRole(work, fence, store, clock, observation, in_flight)
-    if hooked := _hooked_of(role, workflows):
-        hooks = HooksWork(role, hooked, replaced)
-        return HooksRole(hooks, fence, store, store, clock, observation, in_flight)
+    if aside := _aside_process(
+        role, fence, workflows, store, clock, replaced, observation, in_flight
+    ):
+        return aside
     if timeout_work := _timeout_work_of(role, workflows):
         return TimeoutConsumer(timeout_work, fence, store, store, clock)
     if scheduled := _schedule_of(role, workflows):
@@ -150,12 +158,46 @@ def role_process(
     )
 
 
+def _coded(role: Role, workflows: Sequence[AnyWorkflow], store: Store) -> Store:
+    """Return the store for the code of the workflow that the role works for."""
+    found = [each for each in workflows if role.group.startswith(f"{each.name}-")]
+    if len(found) > 1:  # such as orders and orders-1
+        found = [each for each in found if role.group in describe_here(each).groups]
+    for workflow in found:
+        functions = workflow.checked().functions_for_children
+        return coded(store, workflow, [function.child for function in functions])
+    return store
+
+
+def _aside_process(
+    role: Role,
+    fence: Fence,
+    workflows: Sequence[AnyWorkflow],
+    store: Store,
+    clock: Clock,
+    replaced: Replaced,
+    observation: Observation | None,
+    in_flight: InFlight | None,
+) -> RoleProcess | None:
+    """Make the work of a role that calls functions for runs beside their steps."""
+    if hooked := _hooked_of(role, workflows):
+        hooks = HooksWork(role, hooked, replaced)
+        return HooksRole(hooks, fence, store, store, clock, observation, in_flight)
+    if owner := _data_of(role, workflows):
+        data = DataWork(role, owner, replaced)
+        return DataRole(data, fence, store, clock, observation, in_flight)
+    return None
+
+
 def _control_process(
     role: Role, fence: Fence, workflows: Sequence[AnyWorkflow], store: Store, clock: Clock
 ) -> RoleProcess | None:
     """Make the work of a role that controls the runs of a workflow."""
     if retry_work := _paused_retry_work_of(role, workflows):
         return PausedRetry(retry_work, fence, store, clock)
+    for workflow in workflows:
+        if admission_group(workflow.name) == role.group:
+            return Admission(fence, workflow.name, store, clock)
     if controlled := _bulk_of(role, workflows):
         return BulkRole(fence, controlled, store, clock)
     return None
@@ -215,6 +257,10 @@ def _schedule_of(
 
 def _bulk_of(role: Role, workflows: Sequence[AnyWorkflow]) -> AnyWorkflow | None:
     return next((each for each in workflows if bulk_group(each.name) == role.group), None)
+
+
+def _data_of(role: Role, workflows: Sequence[AnyWorkflow]) -> AnyWorkflow | None:
+    return next((each for each in workflows if data_group(each.name) == role.group), None)
 
 
 def _work_of(role: Role, workflows: Sequence[AnyWorkflow]) -> tuple[AnyWorkflow, Status]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from workflow_ray.engine.interrupts import is_interrupt
+from workflow_ray.engine.interrupts import is_cancellation, is_interrupt
 from workflow_ray.errors import RoleLost, StoreError, WorkflowError
 from workflow_ray.ports import Clock, Store, persist
 from workflow_ray.records import Fence, Role, RoleName
@@ -125,6 +125,7 @@ class RoleRunner:
                 since=held.since,
                 in_flight=self._in_flight.of(name),
                 abandoned=self._in_flight.abandoned(name),
+                breaker=self._in_flight.breaker(name),
                 failures=held.failures,
                 why=held.why,
                 failed_at=held.failed_at,
@@ -280,8 +281,4 @@ class RoleRunner:
 
 def is_from_outside(error: BaseException) -> bool:
     """Whether the current task is to end, and the error isn't one of the code that it runs."""
-    task = asyncio.current_task()
-    is_cancelled = (
-        isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
-    )
-    return is_cancelled or is_interrupt(error) or isinstance(error, GeneratorExit)
+    return is_cancellation(error) or is_interrupt(error) or isinstance(error, GeneratorExit)

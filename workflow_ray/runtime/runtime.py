@@ -17,6 +17,7 @@ from workflow_ray.definition.arguments import checked_flag
 from workflow_ray.definition.durations import Duration, seconds_of
 from workflow_ray.errors import InvalidInput, RuntimeUnavailable, UnknownWorkflow, WorkflowError
 from workflow_ray.ports import Clock, Store, SystemClock, transactions_of
+from workflow_ray.runtime.deploy_terms import STRICT, DeployTerms
 from workflow_ray.runtime.scaling import scale
 from workflow_ray.runtime.serving import serve
 from workflow_ray.runtime.undeploying import undeploy
@@ -43,13 +44,11 @@ class Runtime(ABC):
         urls: Urls,
         clock: Clock | None = None,
         *,
-        rollback: bool = False,
-        replace: bool = False,
+        terms: DeployTerms = STRICT,
     ) -> None:
         self._workflows = by_name(workflows)
         self.urls = urls
-        self._rollback = checked_flag("rollback", rollback)
-        self._replace = checked_flag("replace", replace)
+        self._terms = terms
         self._clock = clock or SystemClock()
         self._store: Store | None = None  # while the runtime is entered
         self._is_serving = False
@@ -62,6 +61,7 @@ class Runtime(ABC):
         timeouts: str | None = None,
         rollback: bool = False,
         replace: bool = False,
+        strand: bool = False,
     ) -> "LocalRuntime":
         """Make a runtime whose roles are tasks of this process, until the `async with` ends.
         Unfinished runs go on the next time.
@@ -84,17 +84,21 @@ class Runtime(ABC):
             rollback: Deploy code again that was replaced since it was deployed.
             replace: Replace another definition ("module:attribute") that is deployed under a
                 workflow's name, because the workflow was moved or renamed.
+            strand: Deploy although unfinished runs can't go on with this code, because of their
+                status or data. Without it that is refused: DeployStrandsRuns.
 
         Raises:
             DuplicateWorkflow: Two of the workflows have one name.
             InvalidInput: An argument can't be used.
             WorkflowError: When entered: InvalidDefinition, WorkflowNameTaken, StatusRenumbered,
-                StoreInUse, UnknownScheme and the like. Nothing runs then.
+                DeployStrandsRuns, StoreInUse, UnknownScheme and the like. Nothing runs then.
         """
         from workflow_ray.runtime.local import LocalRuntime
 
         return LocalRuntime(
-            workflows, Urls.of(records, events, timeouts), rollback=rollback, replace=replace
+            workflows,
+            Urls.of(records, events, timeouts),
+            terms=DeployTerms(rollback, replace, strand),
         )
 
     @staticmethod
@@ -108,6 +112,7 @@ class Runtime(ABC):
         restart: bool = False,
         rollback: bool = False,
         replace: bool = False,
+        strand: bool = False,
     ) -> "RayRuntime":
         """Make a runtime whose roles are named, detached actors on Ray. They go on when the
         `async with` ends; entering it again finds them.
@@ -127,6 +132,7 @@ class Runtime(ABC):
             restart: Restart the roles of these workflows although their code hasn't changed.
             rollback: As for `local`. Without it older code is refused: DefinitionSuperseded.
             replace: As for `local`.
+            strand: As for `local`.
 
         Raises:
             DuplicateWorkflow: Two of the workflows have one name.
@@ -142,8 +148,7 @@ class Runtime(ABC):
             address=address,
             namespace=namespace,
             restart=restart,
-            rollback=rollback,
-            replace=replace,
+            terms=DeployTerms(rollback, replace, strand),
         )
 
     def client(self, workflow: Workflow[D, S]) -> Client[D, S]:
@@ -252,9 +257,8 @@ class Runtime(ABC):
     def _begin_again(self) -> None:
         """Called when the runtime is entered, before anything else."""
         if self._store is not None:
-            raise RuntimeUnavailable(
-                "the runtime", "it runs already; leave it first, or make another one"
-            )
+            why = "it runs already; leave it first, or make another one"
+            raise RuntimeUnavailable("the runtime", why)
         self._gone: asyncio.Future[WorkflowError] = asyncio.get_running_loop().create_future()
 
     def _check_known(self, workflow: Workflow[Any, Any]) -> None:

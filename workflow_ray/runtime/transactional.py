@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+from workflow_ray.coding import coded_transactions
 from workflow_ray.definition import Status, Step, Workflow
 from workflow_ray.errors import InvalidInput
 from workflow_ray.ports import Clock, Store, SystemClock, records_adapter, transactions_of
@@ -68,4 +69,4 @@ def transactions_for(
     check_transactional([workflow], records or "memory://")
     found = transactions_of(records, clock=clock, store_id=store.store_id)
     assert found is not None, "it was checked"
-    return TransactionWork(found, keeps_timeouts_apart(store))
+    return TransactionWork(coded_transactions(found, workflow), keeps_timeouts_apart(store))

@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import msgspec
 
+from workflow_ray.definition import Workflow
 from workflow_ray.engine.announcements import announced_state
 from workflow_ray.engine.past import as_of, read_back, tells
 from workflow_ray.ports import Clock, EventStreamer, RecordStore
@@ -23,6 +25,7 @@ from workflow_ray.records import (
     Version,
     WriteId,
 )
+from workflow_ray.records.encoded import why_unreadable
 from workflow_ray.runtime.transition_topics import FORGOTTEN, SLOTS, ReaderPositions, by_slot
 
 SAME_VISIT = (
@@ -33,6 +36,8 @@ SAME_VISIT = (
     Cause.GIVEN_BACK,
     Cause.RETRIED,
     Cause.RESUMED,
+    Cause.PARKED,
+    Cause.ADMITTED,
 )
 """Causes of versions that are not transitions: the run stays at its status."""
 
@@ -48,8 +53,11 @@ class TransitionReader:
         records: RecordStore,
         events: EventStreamer,
         clock: Clock,
+        definition: Workflow[Any, Any] | None = None,
     ) -> None:
+        """definition: Converts data of earlier versions. None: it is handed on as it is stored."""
         self._workflow = workflow
+        self._definition = definition
         self._names = {number: name for name, number in workflow.statuses.items()}
         self._topics = topics
         self._reader = reader
@@ -217,17 +225,20 @@ class TransitionReader:
         entries = await read_back(partial(self._records.history, record.run_id), version)
         if not tells(entries, version):
             return None
-        return msgspec.structs.replace(entries[-1], data=as_of(record, entries).data)
+        then = as_of(record, entries)
+        return msgspec.structs.replace(entries[-1], data=then.data, data_version=then.data_version)
 
     def _event(
         self, slot: int, item: Received, then: HistoryEntry, foreign_id: str
     ) -> ConnectorEvent:
         event = item.event
+        data, data_version = self._migrated(then)
         run_state = announced_state(event) or then.run_state
+        why = why_unreadable(data)
         return ConnectorEvent(
             id=f"{event.run_id}-{event.version}",
             key=foreign_id,
-            data=then.data or b"",
+            data=data if why is None else b"",
             headers={
                 "workflow": self._workflow.name,
                 "run_id": event.run_id,
@@ -235,11 +246,23 @@ class TransitionReader:
                 "status": self._names.get(then.status, str(then.status)),
                 "run_state": run_state.name,
                 "cause": then.cause.name,
+                "data_version": str(data_version),
+                **({} if why is None else {"unreadable": why}),
             },
             partition=slot * SLOTS + event.partition,
             offset=item.offset,
             at=then.at,
         )
+
+    def _migrated(self, then: HistoryEntry) -> tuple[bytes, int]:
+        """Convert the data to the version of this code, if it can be. Returns also its version."""
+        data, definition = then.data or b"", self._definition
+        if definition is None:
+            return data, then.data_version
+        try:
+            return definition.migrated(data, then.data_version), definition.data_version
+        except ValueError:  # newer code has written it, or it was deleted, or does not fit
+            return data, then.data_version
 
 
 def _entry(record: Record) -> HistoryEntry:
@@ -254,4 +277,5 @@ def _entry(record: Record) -> HistoryEntry:
         at=record.updated_at,
         write_id=WriteId(""),
         data=record.data,
+        data_version=record.data_version,
     )

@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from typing import Any
 
 from workflow_ray.client.deployed import find_deployed
+from workflow_ray.coding import coded
 from workflow_ray.definition import Workflow
 from workflow_ray.definition.arguments import checked_text
 from workflow_ray.errors import InvalidInput
@@ -20,17 +21,22 @@ class TransitionSource:
 
     An event says that a run entered a status that has a step, or has another run state: paused,
     cancelled or completed. An event for a run state is there only if a hook of that workflow asks
-    for the state. Entering a status where a run only waits makes no event.
+    for the state. Entering a status where a run only waits makes no event. If the status has flow
+    control, the event is that of the admission; a run that is paused there, or whose start was
+    delayed, can have two.
 
     The id of an event is the run's id and the version, its key is the foreign id, and its data is
     that of the run at that version, as JSON. Its headers are `workflow`, `run_id`, `version`,
-    `status`, `run_state` and `cause`.
+    `status`, `run_state`, `cause` and `data_version`. Data of earlier versions is converted to that
+    of the workflow, unless only its name is given.
 
     Events are kept until the connector has read them. A connector that is taken away for good must
     be told so by `forget`, or events are kept for ever.
 
     Args:
-        workflow: The workflow, or its name.
+        workflow: The workflow, or its name. If it has a codec, hand in the workflow itself: by its
+            name alone its data can't be decoded. Then it is left out of the events, and a header
+            `unreadable` says why.
         reader: A name of its own for each connector that reads the workflow.
         records: Where that workflow's records are, a URL or the path of a SQLite file. None:
             WORKFLOW_RAY_RECORDS, else sqlite:///workflow.db.
@@ -48,6 +54,7 @@ class TransitionSource:
         records: Place | None = None,
         events: str | None = None,
     ) -> None:
+        self._definition = workflow if isinstance(workflow, Workflow) else None
         name = workflow.name if isinstance(workflow, Workflow) else workflow
         self._workflow = _checked_name("workflow", name)
         self._reader = _checked_name("reader", reader)
@@ -86,8 +93,15 @@ class TransitionSource:
             else:
                 raise InvalidInput(repr(self), "its records hold no events; name them by events=")
             deployed = find_deployed(await records.deployment(), self._workflow)
+            readable = records if self._definition is None else coded(records, self._definition)
             yield TransitionReader(
-                deployed, topics_of(deployed), self._reader, records, streamer, clock
+                deployed,
+                topics_of(deployed),
+                self._reader,
+                readable,
+                streamer,
+                clock,
+                self._definition,
             )
 
     def __repr__(self) -> str:

@@ -14,6 +14,7 @@ from workflow_ray.errors import InvalidInput, RuntimeUnavailable, StoreInUse
 from workflow_ray.ports import Store, SystemClock, records_adapter
 from workflow_ray.records import DeployedWorkflow, Deployment, consumer_group
 from workflow_ray.runtime.bridge import Bridge, bridged
+from workflow_ray.runtime.deploy_terms import STRICT, DeployTerms
 from workflow_ray.runtime.deploying import describe, merge
 from workflow_ray.runtime.hosting import group_roles, own_groups, roles_of
 from workflow_ray.runtime.ipc import remote_store
@@ -61,10 +62,9 @@ class RayRuntime(Runtime):
         route: Route = "auto",
         limits: Limits = LIMITS,
         restart: bool = False,
-        rollback: bool = False,
-        replace: bool = False,
+        terms: DeployTerms = STRICT,
     ) -> None:
-        super().__init__(workflows, urls, rollback=rollback, replace=replace)
+        super().__init__(workflows, urls, terms=terms)
         self._address = _checked_name("address", address)
         self._namespace = _checked_name("namespace", namespace)
         self._restart = checked_flag("restart", restart)
@@ -125,7 +125,7 @@ class RayRuntime(Runtime):
         await control.settle([STORE])
         store = await remote_store(self._transport)
         ran = Deployment(store_id=store.store_id) if is_new else await store.deployment()
-        target = await merge(store, described, rollback=self._rollback, replace=self._replace)
+        target = await self._merged(store, described)
         self.changes = changes(ran, target, self._workflows, restart=self._restart)
         # These have the shard counts that operators have set.
         deployed_now = [
@@ -240,8 +240,13 @@ class RayRuntime(Runtime):
         async with open_store(
             urls, clock=SystemClock(), store_id=store_id, patience=PATIENCE
         ) as store:
-            await merge(store, described, rollback=self._rollback, replace=self._replace)
+            await self._merged(store, described)
         return store_id
+
+    async def _merged(self, store: Store, described: Sequence[DeployedWorkflow]) -> Deployment:
+        return await merge(
+            store, described, self._terms, definitions=list(self._workflows.values())
+        )
 
 
 def _checked_name(what: str, name: object) -> str | None:

@@ -11,7 +11,7 @@ from workflow_ray.runtime.ray.control import find_running
 from workflow_ray.runtime.ray.registry import role_named
 
 PATIENCE = 2.0
-"""Seconds for an actor to answer how many steps it runs."""
+"""Seconds for an actor to answer what it does."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,7 @@ class Inspection:
 
     actors: Sequence[ActorStatus]
     in_flight: Mapping[str, int]  # the steps that run now, by actor; without those not known
+    breakers: Mapping[str, str]  # why circuit breakers hold runs back, by actor
     logs: str  # the folder of the log files, on each node
 
 
@@ -41,18 +42,29 @@ async def inspect(records: str | None) -> Inspection | None:
     namespace = control.deployed.namespace
     status = await control.status()
     running = [one.name for one in status if one.is_running and role_named(one.name)]
-    counts = await asyncio.gather(*(_in_flight(name, namespace) for name in running))
-    in_flight = {
-        name: count for name, count in zip(running, counts, strict=True) if count is not None
-    }
-    return Inspection(status, in_flight, control.deployed.logs)
+    answers = await asyncio.gather(*(_asked(name, namespace) for name in running))
+    by_name = dict(zip(running, answers, strict=True))
+    return Inspection(
+        status,
+        {name: count for name, (count, _) in by_name.items() if count is not None},
+        {name: breaker for name, (_, breaker) in by_name.items() if breaker},
+        control.deployed.logs,
+    )
 
 
-async def _in_flight(name: str, namespace: str) -> int | None:
-    """Ask an actor how many steps it runs. None: its role has no step, or it does not answer."""
+async def _asked(name: str, namespace: str) -> tuple[int | None, str]:
+    """Ask an actor how many steps it runs, and why its circuit breaker holds runs back.
+
+    None: its role has no step, or it does not answer.
+    """
+    count: int | None = None
+    breaker = ""
     try:
         async with asyncio.timeout(PATIENCE):
-            count: int | None = await actors.find(name, namespace).ask("in_flight")
-            return count
-    except (ActorGone, TimeoutError):
-        return None
+            actor = actors.find(name, namespace)
+            count = await actor.ask("in_flight")
+            breaker = await actor.ask("breaker")
+    # an actor of an earlier version of workflow_ray has no method for its breaker
+    except (ActorGone, AttributeError, TimeoutError):
+        pass
+    return count, breaker

@@ -51,7 +51,7 @@ class RoleActor:
     about to change. Then the actor is on standby: it imports its definition, connects to the store,
     and acquires nothing until the deployment wants it.
 
-    The definition, which only actors import, says what the step asks of the cluster. An actor that
+    The definition, which only actors import, says what the role asks of the cluster. An actor that
     was started with something else ends at once, and reports that, so that it is started again.
     """
 
@@ -79,6 +79,10 @@ class RoleActor:
     async def in_flight(self) -> int | None:
         """How many steps it runs now; None: its role has no step, or does not run."""
         return self._in_flight.of(self._role.name)
+
+    async def breaker(self) -> str:
+        """Say why the circuit breaker of its step holds runs back. Empty: it does not."""
+        return self._in_flight.breaker(self._role.name)
 
     async def drain(self, deadline: float) -> None:
         await self._work.drain(deadline)
