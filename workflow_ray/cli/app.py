@@ -11,8 +11,10 @@ from workflow_ray.cli.cluster import deploy, down, scale
 from workflow_ray.cli.commands import command
 from workflow_ray.cli.dead_letters import dead_letters
 from workflow_ray.cli.dev import dev
+from workflow_ray.cli.diff import diff
 from workflow_ray.cli.exit_codes import ExitCode, describe
 from workflow_ray.cli.graph import graph
+from workflow_ray.cli.limits import limits
 from workflow_ray.cli.logs import logs
 from workflow_ray.cli.output import say
 from workflow_ray.cli.run import run
@@ -64,13 +66,15 @@ def options(
 
 command(
     app,
+    ExitCode.NOT_ALLOWED,
     ExitCode.LINES_REFUSED,
     ExitCode.RUNS_FAILED,
     context_settings={"allow_extra_args": True},  # `run` refuses them with a hint
 )(run)
-command(app, ExitCode.STEPS_ABANDONED)(worker)
-command(app)(dev)
-command(app)(deploy)
+command(app, ExitCode.STEPS_ABANDONED, ExitCode.NOT_ALLOWED)(worker)
+command(app, ExitCode.NOT_ALLOWED)(dev)
+command(app, ExitCode.NOT_ALLOWED)(deploy)
+command(app, ExitCode.NOT_ALLOWED, ExitCode.DIFFERS)(diff)
 command(app)(status)
 command(app)(logs)
 command(app)(scale)
@@ -80,4 +84,5 @@ command(app)(graph)
 app.add_typer(runs)
 app.add_typer(bulk)
 app.add_typer(schedules)
+app.add_typer(limits)
 app.add_typer(dead_letters)

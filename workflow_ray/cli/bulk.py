@@ -1,30 +1,32 @@
 """The commands that start bulk jobs, show them and control them."""
 
 import asyncio
+import dataclasses
 from collections.abc import Awaitable, Callable
 from typing import Annotated, TypeVar
 
 import typer
 
+from workflow_ray.cli.asking import confirm, name_of_asker
 from workflow_ray.cli.bulk_views import BulkCounts, BulkDropped, BulkView, view_of
 from workflow_ray.cli.commands import command
 from workflow_ray.cli.exit_codes import ExitCode
 from workflow_ray.cli.option_groups import grouped
 from workflow_ray.cli.options import AsJson, Records
 from workflow_ray.cli.output import complain, print_json, print_json_line, say
-from workflow_ray.cli.run_controls import By, Reason, confirm, name_of_asker
+from workflow_ray.cli.run_controls import By, Reason, destination
 from workflow_ray.cli.run_filters import Selection, StoredFilters
 from workflow_ray.cli.tables import show, show_one
 from workflow_ray.cli.views import Names
 from workflow_ray.client.bulk import BulkJob, BulkJobs
-from workflow_ray.client.bulk_controls import checked_action
+from workflow_ray.client.bulk_controls import check_destination, checked_action
 from workflow_ray.client.bulk_progress import BulkPreview, BulkProgress
 from workflow_ray.client.controls import control
 from workflow_ray.client.deployed import find_deployed
 from workflow_ray.client.patience import PATIENCE, patient
 from workflow_ray.client.writer import Writer
 from workflow_ray.engine.bulk import ACTIONS
-from workflow_ray.engine.control import Control
+from workflow_ray.engine.control import Control, Destination
 from workflow_ray.errors import BulkWaitTimeout, WorkflowError
 from workflow_ray.ports import RecordStore, SystemClock
 from workflow_ray.records import BulkState, RunQuery
@@ -64,7 +66,15 @@ Workflow = Annotated[
     str, typer.Argument(metavar="WORKFLOW", help="The workflow's name, e.g. orders.")
 ]
 Verb = Annotated[
-    str, typer.Argument(metavar="ACTION", help=f"What to do with each run: {', '.join(ACTIONS)}.")
+    str,
+    typer.Argument(
+        metavar="ACTION",
+        help=f"What to do with each run: {', '.join(ACTIONS).replace('_', '-')}.",
+    ),
+]
+ToStatus = Annotated[
+    str | None,
+    typer.Option("--to", metavar="STATUS", help="Of a move: the name of the status, e.g. CREATED."),
 ]
 Job = Annotated[str, typer.Argument(metavar="JOB", help="Its id, as `list` shows it.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Don't count the runs and ask first.")]
@@ -86,6 +96,7 @@ def start(
     workflow: Workflow,
     action: Verb,
     filters: StoredFilters,
+    to: ToStatus = None,
     reason: Reason = None,
     by: By = None,
     yes: Yes = False,
@@ -94,12 +105,17 @@ def start(
     records: Records = None,
     as_json: AsJson = False,
 ) -> None:
-    """Start a job: pause, resume, retry or cancel all runs of a workflow that pass the filters.
+    """Start a job for all runs of a workflow that pass the filters.
 
-    Runs that are triggered later are left alone. Without filters, it concerns every run.
+    It pauses, resumes, retries, cancels or moves them, or has the data of finished runs deleted,
+    for good. Runs that are triggered later are left alone. Without filters, it concerns every run.
+    For a move, the workflow is loaded in this process.
     """
-    asked = control(checked_action(action), name_of_asker(by), reason)
+    asked = control(checked_action(action.replace("-", "_")), name_of_asker(by), reason)
+    check_destination("--to", asked.action, to)
     url = records_url(records)
+    if to is not None:
+        asked = dataclasses.replace(asked, to=_ask(url, workflow, _destination(workflow, to)))
     if dry_run or not yes:
 
         async def counted(jobs: BulkJobs, store: RecordStore) -> BulkPreview:
@@ -113,7 +129,8 @@ def start(
 
     async def started(jobs: BulkJobs, store: RecordStore) -> None:
         query = await _query(store, workflow, filters)
-        await _print(await jobs.start(asked, query), workflow, wait=wait, as_json=as_json)
+        job = await jobs.start(asked, query)
+        await _print(job, store, workflow, wait=wait, as_json=as_json)
 
     _ask(url, workflow, started)
 
@@ -123,8 +140,10 @@ def list_jobs(workflow: Workflow, records: Records = None, as_json: AsJson = Fal
     """List the jobs of a workflow, the oldest first."""
 
     async def listed(jobs: BulkJobs, store: RecordStore) -> list[BulkView]:
-        find_deployed(await store.deployment(), workflow)
-        return [view_of(workflow, progress) for progress in await jobs.listed()]
+        deployment = await store.deployment()
+        find_deployed(deployment, workflow)
+        names = Names(deployment)
+        return [view_of(names, workflow, progress) for progress in await jobs.listed()]
 
     views = _ask(records_url(records), workflow, listed)
     columns = ("id", "action", "state", "changed", "unchanged", "refused", "moved_on", "reason")
@@ -141,8 +160,8 @@ def show_job(
 ) -> None:
     """Show how far a job is."""
 
-    async def shown(jobs: BulkJobs, _: RecordStore) -> None:
-        await _print(jobs.job(job), workflow, wait=wait, as_json=as_json)
+    async def shown(jobs: BulkJobs, store: RecordStore) -> None:
+        await _print(jobs.job(job), store, workflow, wait=wait, as_json=as_json)
 
     _ask(records_url(records), workflow, shown)
 
@@ -183,9 +202,12 @@ def _change(
     *,
     as_json: bool,
 ) -> None:
-    progress = _ask(records_url(records), workflow, lambda jobs, _: change(jobs.job(job_id)))
+    async def changed(jobs: BulkJobs, store: RecordStore) -> tuple[BulkProgress, Names]:
+        return await change(jobs.job(job_id)), Names(await store.deployment())
+
+    progress, names = _ask(records_url(records), workflow, changed)
     if as_json:
-        print_json(view_of(workflow, progress))
+        print_json(view_of(names, workflow, progress))
         return
     asked = "" if progress.asked is None else f" It will be {progress.asked.value} soon."
     say(f"{workflow}: bulk job {job_id} is {progress}.{asked}")
@@ -197,19 +219,30 @@ async def _query(store: RecordStore, workflow: str, filters: StoredFilters) -> R
     return query
 
 
-async def _print(job: BulkJob, workflow: str, *, wait: bool, as_json: bool) -> None:
+def _destination(
+    workflow: str, status: str
+) -> Callable[[BulkJobs, RecordStore], Awaitable[Destination]]:
+    async def found(_: BulkJobs, store: RecordStore) -> Destination:
+        return destination(find_deployed(await store.deployment(), workflow), status)
+
+    return found
+
+
+async def _print(
+    job: BulkJob, store: RecordStore, workflow: str, *, wait: bool, as_json: bool
+) -> None:
     """Print how far a job is, or with `wait` each change until it has ended."""
-    progress = await job.progress()
+    progress, names = await job.progress(), Names(await store.deployment())
     try:
         while wait and not progress.state.ended:
             if as_json:
-                print_json_line(view_of(workflow, progress))
+                print_json_line(view_of(names, workflow, progress))
             else:
                 complain(f"{workflow}: bulk job {job.id} is {progress}")
             progress = await _next(job, progress)
     except asyncio.CancelledError:
         raise WaitInterrupted(workflow, job.id) from None
-    view = view_of(workflow, progress)
+    view = view_of(names, workflow, progress)
     if as_json:
         (print_json_line if wait else print_json)(view)
     else:

@@ -4,6 +4,7 @@ from datetime import datetime
 
 import msgspec
 
+from workflow_ray.cli.views import Names
 from workflow_ray.client.bulk_progress import BulkProgress
 
 
@@ -19,6 +20,7 @@ class BulkView(msgspec.Struct, frozen=True, kw_only=True):
     unchanged: int  # runs that were so already
     refused: int  # runs that did not allow the action
     moved_on: int  # runs that had changed, and did not pass the filters any more
+    to: str | None  # of a move: the status
     reason: str | None
     by: str
     asked_at: datetime
@@ -42,7 +44,7 @@ class BulkDropped(msgspec.Struct, frozen=True, kw_only=True):
     id: str
 
 
-def view_of(workflow: str, progress: BulkProgress) -> BulkView:
+def view_of(names: Names, workflow: str, progress: BulkProgress) -> BulkView:
     return BulkView(
         id=progress.id,
         workflow=workflow,
@@ -53,6 +55,7 @@ def view_of(workflow: str, progress: BulkProgress) -> BulkView:
         unchanged=progress.unchanged,
         refused=progress.refused,
         moved_on=progress.moved_on,
+        to=None if progress.to is None else names.status(workflow, progress.to),
         reason=progress.reason,
         by=progress.by,
         asked_at=progress.asked_at,

@@ -57,8 +57,9 @@ def deploy(
     workflows it has started and restarted, and which are unchanged. Other workflows on the same
     records are not touched.
 
-    It refuses code that a newer deployment has replaced (see --rollback), and another definition of
-    the same name (see --replace).
+    It refuses code that a newer deployment has replaced (see --rollback), another definition of the
+    same name (see --replace), and code with which unfinished runs can't go on (see --strand).
+    `workflow-ray diff` shows before what a deploy would change.
     """
     workflows = [load(reference, [os.getcwd()]) for reference in references]
 

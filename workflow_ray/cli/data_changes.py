@@ -8,6 +8,7 @@ from itertools import zip_longest
 from typing import Any, TypeGuard
 
 from workflow_ray.engine.visible import visible
+from workflow_ray.records.encoded import opened, why_unreadable
 
 WIDTH = 60
 """How many characters of a value are shown."""
@@ -15,7 +16,7 @@ _ABSENT = object()
 
 
 class Unreadable(Exception):
-    """The data can't be read. The text says why, and how large the data is."""
+    """The data can't be read. The text says why, and how large the data is, if that is known."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,10 @@ class Change:
 
 def parsed(data: bytes) -> object:
     """Read stored data. Raises Unreadable."""
+    if why := why_unreadable(data):
+        # what stands for data that could not be decoded has a size of its own
+        size = "data" if opened(data) is None else f"{len(data):,} bytes"
+        raise Unreadable(f"{size} that can't be read: {why}")
     try:
         return json.loads(data)
     except (ValueError, RecursionError) as error:

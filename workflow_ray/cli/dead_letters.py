@@ -19,6 +19,7 @@ from workflow_ray.client.deployed import find_deployed
 from workflow_ray.client.patience import PATIENCE, patient
 from workflow_ray.client.writer import Writer
 from workflow_ray.ports import SystemClock
+from workflow_ray.records.encoded import readable
 from workflow_ray.runtime.connect import open_beside
 from workflow_ray.runtime.urls import records_url
 
@@ -29,7 +30,8 @@ PAGE = 1000
 dead_letters = typer.Typer(
     name="dead-letters",
     no_args_is_help=True,
-    help="Show, replay and drop events of connectors and hooks whose attempts are used up.",
+    help="Show, replay and drop events of connectors and hooks, and deletions of data, whose"
+    " attempts are used up.",
 )
 
 Workflow = Annotated[
@@ -40,7 +42,7 @@ OfConnector = Annotated[
     typer.Option(
         "--connector",
         metavar="NAME",
-        help='Only those of this connector, or of "hooks". Default: of all.',
+        help='Only those of this connector, of "hooks" or of "data-deletion". Default: of all.',
     ),
 ]
 Limit = Annotated[int, typer.Option(min=1, max=PAGE, help="The largest number to show.")]
@@ -54,7 +56,7 @@ class DeadLetterView(msgspec.Struct, frozen=True, kw_only=True):
     """A dead letter."""
 
     id: str
-    origin: str  # the connector's name, or "hooks"
+    origin: str  # the connector's name, or "hooks", or "data-deletion"
     event_id: str
     attempts: int
     error: str
@@ -71,7 +73,7 @@ class DeadLetterWithContent(DeadLetterView, frozen=True, kw_only=True):
     partition: int | None
     offset: int | None
     at: datetime | None  # when the event was written to its log
-    run_id: str | None  # of hooks
+    run_id: str | None  # of hooks, and of deletions of data
     version: int | None
     hooks: list[str] | None  # those that have failed
 
@@ -153,7 +155,7 @@ def _view(letter: DeadLetter) -> DeadLetterView:
         origin=letter.origin,
         event_id=letter.event_id,
         attempts=letter.attempts,
-        error=letter.error,
+        error=readable(letter.error),
         set_aside_at=letter.set_aside_at,
         given_up_at=letter.given_up_at,
     )

@@ -58,6 +58,7 @@ class _Process:
             timeouts=options.timeouts,
             rollback=True,
             replace=options.replace,
+            strand=options.strand,
         )
         self._clock = SystemClock()
         self._lines = TransitionLines(workflows, self._clock.now())

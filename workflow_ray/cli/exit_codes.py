@@ -15,6 +15,7 @@ class ExitCode(IntEnum):
     LINES_REFUSED = 6
     STEPS_ABANDONED = 7
     RUNS_FAILED = 8
+    DIFFERS = 9
     INTERRUPTED = 130
     READER_GONE = 141
 
@@ -24,11 +25,12 @@ MEANINGS = {
     ExitCode.FAILED: "failed, not confirmed, or the output could not be written",
     ExitCode.UNUSABLE: "an argument, a definition or the input can't be used",
     ExitCode.NOT_FOUND: "the run, the dead letter or the bulk job does not exist",
-    ExitCode.NOT_ALLOWED: "the state of a run or of a bulk job does not allow it",
+    ExitCode.NOT_ALLOWED: "the state of runs or of a bulk job does not allow it",
     ExitCode.UNREACHABLE: "a store or the runtime can't be reached",
     ExitCode.LINES_REFUSED: "some lines were refused; the others went through",
     ExitCode.STEPS_ABANDONED: "the worker abandoned steps at its deadline",
     ExitCode.RUNS_FAILED: "an error has paused some runs",
+    ExitCode.DIFFERS: "a deploy would change something",
     ExitCode.INTERRUPTED: "interrupted by Ctrl-C",
     ExitCode.READER_GONE: "the reader of the output has gone, as in `| head -1`",
 }

@@ -3,7 +3,7 @@
 from workflow_ray.cli.app import app
 from workflow_ray.cli.exit_codes import ExitCode
 from workflow_ray.cli.output import ReaderGone, complain, error_console
-from workflow_ray.errors import InvalidDefinition, WorkflowError
+from workflow_ray.errors import DeployStrandsRuns, InvalidDefinition, WorkflowError
 
 
 def invoke() -> int:
@@ -40,9 +40,10 @@ def _complain_of(error: WorkflowError) -> None:
     if error.exit_code == ExitCode.INTERRUPTED:
         _complain_after_ctrl_c(str(error))
         return
-    # each mistake of a definition has its own line
+    # each mistake of a definition has its own line, and so has each finding of a refused deploy
     text = str(error)
-    first, *others = text.splitlines() if isinstance(error, InvalidDefinition) else [text]
+    is_list = isinstance(error, (InvalidDefinition, DeployStrandsRuns))
+    first, *others = text.splitlines() if is_list else [text]
     complain(f"workflow-ray: {first}")
     for line in others:
         complain(line)

@@ -12,6 +12,7 @@ from workflow_ray.cli.resting import Resting
 from workflow_ray.cli.tally import Ends, Timing
 from workflow_ray.client import Client, Trigger, TriggerOutcome
 from workflow_ray.definition import Status, Workflow
+from workflow_ray.errors import InvalidInput
 from workflow_ray.ports import RecordStore, SystemClock, persist
 from workflow_ray.records import NO_VERSION, Record, RunId, RunState, Version
 
@@ -100,8 +101,28 @@ class Job:
         self._on_refused(line)
 
     async def _trigger(self, lines: Sequence[Line]) -> None:
+        """Trigger the lines. Those that the client refuses are found by halves."""
+        try:
+            await self._trigger_all(lines)
+        except InvalidInput as error:  # of one line, as from a function of flow control
+            if len(lines) == 1:
+                (line,) = lines
+                self._refuse(Refused(line.number, str(error).removeprefix("triggers[0]: ")))
+                return
+            half = len(lines) // 2
+            await self._trigger(lines[:half])
+            await self._trigger(lines[half:])
+
+    async def _trigger_all(self, lines: Sequence[Line]) -> None:
+        """Trigger the lines by one call. Raises InvalidInput: nothing was written."""
         triggers: list[Trigger[Any, Any]] = [
-            Trigger(line.foreign_id, line.data, idempotency_key=line.foreign_id) for line in lines
+            Trigger(
+                line.foreign_id,
+                line.data,
+                idempotency_key=line.foreign_id,
+                labels=line.labels,
+            )
+            for line in lines
         ]
         answers = await _persist(lambda: self._client.trigger_many(triggers))
         for line, (handle, outcome) in zip(lines, answers, strict=True):

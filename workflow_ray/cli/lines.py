@@ -6,7 +6,7 @@ import os
 from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import msgspec
@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from workflow_ray.client.inputs import checked_data, checked_key
 from workflow_ray.definition import Workflow
+from workflow_ray.definition.labels import checked_labels
 from workflow_ray.errors import InvalidInput
 from workflow_ray.records import MAX_DATA
 
@@ -29,6 +30,7 @@ class Line:
     number: int  # in the input, from 1
     foreign_id: str
     data: BaseModel
+    labels: dict[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ class _Seen(NamedTuple):
 class _Written(msgspec.Struct, forbid_unknown_fields=True):
     foreign_id: str
     data: msgspec.Raw
+    labels: dict[str, str] = {}
 
 
 _WRITTEN = msgspec.json.Decoder(_Written)
@@ -98,12 +101,13 @@ class Parser:
     def _parsed(self, number: int, line: bytes) -> Iterator[Line]:
         written = _written(line)
         foreign_id = checked_key("foreign_id", written.foreign_id)
+        labels = checked_labels("labels", written.labels)
         text = bytes(written.data)
         data = self._validated(text)
         seen = _Seen(number, hash(text), hash(checked_data(self._workflow, data)))
         first = self._seen.setdefault(foreign_id, seen)
         if first is seen:
-            yield Line(number, foreign_id, data)
+            yield Line(number, foreign_id, data, labels)
         # the same text is not always stored as the same bytes: a default factory may make up an id
         elif first.written == seen.written or first.stored == seen.stored:
             self.repeats += 1

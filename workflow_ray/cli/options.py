@@ -36,6 +36,15 @@ Workflows: TypeAlias = Annotated[
 OfWorkflow: TypeAlias = Annotated[
     str | None, typer.Option("--workflow", metavar="NAME", help="Only runs of this workflow.")
 ]
+OneOrAll: TypeAlias = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="WORKFLOW", help="The workflow's name, e.g. orders. Default: all workflows."
+    ),
+]
+Workflow: TypeAlias = Annotated[
+    str, typer.Argument(metavar="WORKFLOW", help="The workflow's name, e.g. orders.")
+]
 AsJson: TypeAlias = Annotated[
     bool, typer.Option("--json", help="Print JSON instead of text, with stable fields.")
 ]
@@ -50,6 +59,15 @@ Replace: TypeAlias = Annotated[
 ]
 
 
+Strand: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--strand",
+        help="Deploy although some unfinished runs can't go on with this code: they stay.",
+    ),
+]
+
+
 @dataclass(frozen=True, kw_only=True)
 class DevOptions:
     """Options of the command that deploys workflows with each change of their code."""
@@ -58,6 +76,7 @@ class DevOptions:
     events: Events = None
     timeouts: Timeouts = None
     replace: Replace = False
+    strand: Strand = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,3 +91,4 @@ class DeployOptions:
         typer.Option("--rollback", help="Deploy code again although newer code has replaced it."),
     ] = False
     replace: Replace = False
+    strand: Strand = False

@@ -35,7 +35,7 @@ class Resting:
         """Take note of a run's new version."""
         self._changed_at = now
         self._resting.pop(record.run_id, None)
-        if record.awaits is Awaits.MESSAGE:
+        if record.awaits in (Awaits.MESSAGE, Awaits.PARKED):
             self._resting[record.run_id] = record
 
     def tell(self, now: float) -> None:

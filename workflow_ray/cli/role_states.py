@@ -29,6 +29,7 @@ def held_by_process(process: ProcessStatus) -> list[RoleView]:
             since=role.since,
             in_flight=role.in_flight,
             abandoned=role.abandoned,
+            breaker=role.breaker,
             failures=role.failures,
             why=role.why,
             failed_at=role.failed_at,
@@ -42,8 +43,18 @@ def held_by_workers(holders: Iterable[RoleHolder]) -> list[RoleView]:
     return [_held_by_worker(holder.role, holder.worker) for holder in holders]
 
 
-def held_by_actors(actors: "Iterable[ActorStatus]", in_flight: Mapping[str, int]) -> list[RoleView]:
-    """List the actors on Ray, including the ones that have no role."""
+def held_by_actors(
+    actors: "Iterable[ActorStatus]",
+    in_flight: Mapping[str, int],
+    breakers: Mapping[str, str],
+) -> list[RoleView]:
+    """List the actors on Ray, including the ones that have no role.
+
+    Args:
+        actors: Their status.
+        in_flight: The steps that run now, by actor.
+        breakers: Why circuit breakers hold runs back, by actor.
+    """
     return [
         RoleView(
             name=actor.name,
@@ -53,6 +64,7 @@ def held_by_actors(actors: "Iterable[ActorStatus]", in_flight: Mapping[str, int]
             node=actor.node,
             since=actor.since,
             in_flight=in_flight.get(actor.name),
+            breaker=breakers.get(actor.name, ""),
             failures=actor.failures,
             why=actor.why,
             log=actor.log,

@@ -49,7 +49,8 @@ Input = Annotated[
     typer.Option(
         "--input",
         metavar="FILE",
-        help='Lines of {"foreign_id": "...", "data": {...}} in UTF-8; - is standard input.',
+        help='Lines of {"foreign_id": "...", "data": {...}} in UTF-8, which may have "labels":'
+        ' {"name": "value"}; - is standard input.',
     ),
 ]
 On = Annotated[

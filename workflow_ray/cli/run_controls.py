@@ -1,9 +1,6 @@
-"""The commands that control runs by name or by filters: pause, resume, retry, cancel and move."""
+"""The commands that control runs by name or by filters, such as pause and cancel."""
 
 import asyncio
-import getpass
-import os
-import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,17 +8,15 @@ from typing import Annotated, TypeAlias
 
 import msgspec
 import typer
-from rich.prompt import Confirm
-from rich.text import Text
 
+from workflow_ray.cli.asking import confirm, name_of_asker
 from workflow_ray.cli.commands import command
 from workflow_ray.cli.exit_codes import ExitCode
 from workflow_ray.cli.option_groups import grouped
 from workflow_ray.cli.options import AsJson, OfWorkflow, Records
-from workflow_ray.cli.output import complain, error_console, print_json, say
+from workflow_ray.cli.output import complain, print_json, say
 from workflow_ray.cli.run_filters import Filters, Selection
 from workflow_ray.cli.run_references import SHORTEST, RunReferences, choose_workflows
-from workflow_ray.cli.streams import is_open
 from workflow_ray.cli.views import Names
 from workflow_ray.client.controls import BATCH, Changed, Missing, Outcome, apply, control, look_up
 from workflow_ray.client.deployed import find_deployed
@@ -44,7 +39,9 @@ References = Annotated[
 Reason = Annotated[
     str | None,
     typer.Option(
-        "--reason", help="Why; the history keeps it. Pause, cancel and move need a reason."
+        "--reason",
+        help="Why; the history keeps it. Pause, cancel and move need a reason; delete-data takes"
+        " none.",
     ),
 ]
 By = Annotated[
@@ -75,6 +72,10 @@ HELP = {
     ),
     Action.RETRY: "Try the step of failed runs again, at once and with all its attempts.",
     Action.CANCEL: "End runs as CANCELLED. Their foreign ids are free again.",
+    Action.DELETE_DATA: (
+        "Delete the data of finished runs, for good, from all that is kept of them. Ids, keys,"
+        " causes and times stay. A role of the workflow does it, and calls the scrubber."
+    ),
     Action.MOVE: (
         "Move runs to a status, as if a transition led there. Their workflows are loaded in this"
         " process."
@@ -125,14 +126,16 @@ class Common:
 
 def add_controls(runs: typer.Typer) -> None:
     """Add a command for each action."""
-    for action in (Action.PAUSE, Action.RESUME, Action.RETRY):
+    for action in (Action.PAUSE, Action.RESUME, Action.RETRY, Action.DELETE_DATA):
         _add(runs, action)
     _add_cancel(runs)
     _add_move(runs)
 
 
 def _add(runs: typer.Typer, action: Action) -> None:
-    @command(runs, *REFUSALS, name=action.verb, help_text=HELP[action])
+    name = action.verb.replace("_", "-")
+
+    @command(runs, *REFUSALS, name=name, help_text=HELP[action])
     @grouped
     def apply_to_runs(filters: Filters, common: Common, run: References = None) -> None:
         asked = common.control(action)
@@ -156,12 +159,12 @@ def _add_move(runs: typer.Typer) -> None:
         common.control(Action.MOVE)  # so that wrong input is refused before anything is read
 
         def asked(workflow: DeployedWorkflow) -> Control:
-            return common.control(Action.MOVE, to=_destination(workflow, to))
+            return common.control(Action.MOVE, to=destination(workflow, to))
 
         _control(Chosen(run or (), filters), Action.MOVE, asked, common)
 
 
-def _destination(deployed: DeployedWorkflow, status: str) -> Destination:
+def destination(deployed: DeployedWorkflow, status: str) -> Destination:
     """Load the workflow, and find its status.
 
     Raises InvalidInput, or NotImportable or InvalidDefinition: the workflow can't be loaded.
@@ -209,34 +212,6 @@ async def _find(
     for name, run_ids in found.items():
         by_control.setdefault(asked(find_deployed(deployment, name)), []).extend(run_ids)
     return by_control
-
-
-def name_of_asker(by: str | None) -> str:
-    """Return the name for the history: the one given, or else that of the current user."""
-    return by or f"cli:{name_of_user()}"
-
-
-def name_of_user() -> str:
-    """Return the name of the user who calls, or the number: a container may have no name for it."""
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return str(os.getuid())
-
-
-def confirm(action: Action, count: int) -> None:
-    """Ask before runs are changed. Raises InvalidInput: standard input is not a terminal."""
-    if not count:
-        return
-    runs = "1 run" if count == 1 else f"{count} runs"
-    if not is_open(sys.stdin) or not sys.stdin.isatty():
-        raise InvalidInput(
-            "--yes",
-            f"{runs} would be {action.participle}; pass it to have them {action.participle}",
-        )
-    question = Text(f"{action.verb.capitalize()} {runs}?")
-    if not Confirm.ask(question, console=error_console(), default=False):
-        raise typer.Abort
 
 
 async def _apply_all(url: str, found: Mapping[Control, Sequence[RunId]]) -> dict[RunId, Outcome]:

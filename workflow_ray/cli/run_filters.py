@@ -15,6 +15,7 @@ from workflow_ray.cli.views import Names
 from workflow_ray.client.controls import look_up
 from workflow_ray.client.inputs import checked_key
 from workflow_ray.definition.durations import seconds_of
+from workflow_ray.definition.labels import checked_labels
 from workflow_ray.errors import InvalidInput
 from workflow_ray.ports import RecordStore
 from workflow_ray.records import Cause, Record, RunQuery, RunState, WaitingQuery
@@ -43,6 +44,14 @@ class StoredFilters:
     failed: Annotated[
         bool, typer.Option("--failed", help="Only runs that an error has paused.")
     ] = False
+    labels: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--label",
+            metavar="NAME=VALUE",
+            help="Only runs that have this label with this value; may be repeated: all of them.",
+        ),
+    ] = None
     older_than: Annotated[
         str | None,
         typer.Option(
@@ -167,9 +176,22 @@ class Selection:
             ),
             causes=(Cause.FAILED,) if filters.failed else (),
             foreign_id=filters.foreign_id,
+            labels=labels_of(filters.labels or ()),
             updated_before=None if self._age is None else datetime.now(UTC) - self._age,
             limit=PAGE,
         )
+
+
+def labels_of(texts: Sequence[str]) -> dict[str, str]:
+    """Read labels of the form NAME=VALUE. Raises InvalidInput."""
+    labels: dict[str, str] = {}
+    for text in texts:
+        name, sign, value = text.partition("=")
+        if not sign:
+            raise InvalidInput("--label", f"write NAME=VALUE, e.g. tenant=acme, not {text!r}")
+        if labels.setdefault(name, value) != value:
+            raise InvalidInput("--label", f"{name} is given twice; a label has one value")
+    return checked_labels("--label", labels)
 
 
 def _check_statuses(known: Mapping[str, Collection[str]], asked: Sequence[str]) -> None:

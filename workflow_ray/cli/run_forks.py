@@ -6,11 +6,12 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from workflow_ray.cli.asking import name_of_asker
 from workflow_ray.cli.commands import command
 from workflow_ray.cli.exit_codes import ExitCode
 from workflow_ray.cli.options import AsJson, OfWorkflow, Records
 from workflow_ray.cli.output import print_json, say
-from workflow_ray.cli.run_controls import By, name_of_asker
+from workflow_ray.cli.run_controls import By
 from workflow_ray.cli.run_references import RunReferences, choose_workflows
 from workflow_ray.cli.views import Names
 from workflow_ray.client import Client, Handle, TriggerOutcome

@@ -14,7 +14,15 @@ from workflow_ray.cli.tables import cell
 from workflow_ray.cli.views import EntryView, Names, raw
 from workflow_ray.engine.past import failed_message
 from workflow_ray.ports import RecordStore
-from workflow_ray.records import HistoryEntry, Message, MessageQuery, Record, Version
+from workflow_ray.records import (
+    DELETED,
+    ErrorDetail,
+    HistoryEntry,
+    Message,
+    MessageQuery,
+    Record,
+    Version,
+)
 
 PAGE = 1000
 """How many entries are read at once. Fewer are read where their data is large."""
@@ -27,10 +35,17 @@ WithData = Annotated[
 ]
 
 
+WithTrace = Annotated[
+    bool,
+    typer.Option("--trace", help="Show the traceback of each error that the history keeps."),
+]
+
+
 class EntryWithData(EntryView, frozen=True, kw_only=True):
     """A version of a run with its data."""
 
-    data: msgspec.Raw | None  # null: as in the previous version
+    # null: as in the previous version, or the data was deleted
+    data: msgspec.Raw | None
 
 
 async def pages(store: RecordStore, record: Record) -> AsyncIterator[list[HistoryEntry]]:
@@ -65,30 +80,56 @@ async def entry_views(store: RecordStore, names: Names, record: Record) -> list[
     ]
 
 
-async def print_with_data(
-    store: RecordStore, names: Names, record: Record, *, as_json: bool
+async def last_error(store: RecordStore, record: Record) -> ErrorDetail | None:
+    """Read the error of the run's version, if that is a failed attempt's."""
+    before = Version(record.version - 1)
+    page = await store.history(record.run_id, after=before, limit=1)
+    return page[0].error if page and page[0].version == record.version else None
+
+
+async def print_at_length(
+    store: RecordStore, names: Names, record: Record, *, data: bool, as_json: bool
 ) -> None:
-    """Print all entries with their data as JSON, or with the changes of their data as text."""
+    """Print all entries, one at a time, with the traces of their errors.
+
+    Args:
+        store: Has the run.
+        names: Makes the views, with or without traces.
+        record: The run.
+        data: Whether the data of each entry is printed too: as text, how it has changed.
+        as_json: Whether a JSON array is printed, and not text.
+    """
     if as_json:
-        await _print_raw(store, names, record)
+        await _print_raw(store, names, record, data=data)
         return
     before: object = {}
     async for entry, failed in entries(store, record):
-        write(Text(_head(names.entry(record.workflow, entry, failed)), "bold"))
-        if entry.data is not None:
+        view = names.entry(record.workflow, entry, failed)
+        write(Text(_head(view), "bold"))
+        if view.error is not None and view.error.trace:
+            write(trace_text(view.error.trace))
+        if data and entry.data is not None:
             before = _print_changes(before, entry.data)
 
 
-async def _print_raw(store: RecordStore, names: Names, record: Record) -> None:
+def trace_text(trace: str) -> Text:
+    """Make the text of a trace, indented."""
+    return Text("\n".join(f"     {visible(line)}".rstrip() for line in trace.splitlines()))
+
+
+async def _print_raw(store: RecordStore, names: Names, record: Record, *, data: bool) -> None:
     """Print a JSON array, one entry at a time."""
     mark = "["
     async for entry, failed in entries(store, record):
         view = names.entry(record.workflow, entry, failed)
-        fields = {name: getattr(view, name) for name in view.__struct_fields__}
-        data = None if entry.data is None else raw(entry.data)
-        write(Text(mark), Text(to_json(EntryWithData(**fields, data=data))))
+        write(Text(mark), Text(to_json(_with_data(view, entry) if data else view)))
         mark = ","
     write(Text("]" if mark == "," else "[]"))
+
+
+def _with_data(view: EntryView, entry: HistoryEntry) -> EntryWithData:
+    fields = {name: getattr(view, name) for name in view.__struct_fields__}
+    return EntryWithData(**fields, data=None if entry.data is None else raw(entry.data))
 
 
 def _head(view: EntryView) -> str:
@@ -105,6 +146,9 @@ def _print_changes(before: object, data: bytes) -> object:
     Returns:
         The data to compare the next version with. None if this data can't be read.
     """
+    if data == DELETED:
+        write(Text("     the data was deleted"))
+        return {}
     if before is None:
         write(Text("     (all of it, because the previous version can't be read)"))
         before = {}

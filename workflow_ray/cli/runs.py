@@ -1,4 +1,4 @@
-"""The commands that show runs. They need neither Ray nor the definitions, only the records."""
+"""The commands that show runs. They need neither Ray nor, but for --decode, the definitions."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -10,15 +10,27 @@ from workflow_ray.cli.commands import command
 from workflow_ray.cli.exit_codes import ExitCode
 from workflow_ray.cli.option_groups import grouped
 from workflow_ray.cli.options import AsJson, OfWorkflow, Records
+from workflow_ray.cli.output import write
 from workflow_ray.cli.run_controls import add_controls
 from workflow_ray.cli.run_filters import Filters, Selection
 from workflow_ray.cli.run_forks import add_fork
-from workflow_ray.cli.run_history import WithData, entry_views, print_with_data
+from workflow_ray.cli.run_history import (
+    WithData,
+    WithTrace,
+    entry_views,
+    last_error,
+    print_at_length,
+    trace_text,
+)
 from workflow_ray.cli.run_references import SHORTEST, RunReferences, choose_workflows
 from workflow_ray.cli.tables import show, show_one
 from workflow_ray.cli.views import CountView, EntryView, Names, RunView, RunWithData
+from workflow_ray.client.deployed import find_deployed
+from workflow_ray.coding import coded
 from workflow_ray.ports import RecordStore, SystemClock
+from workflow_ray.records import Record
 from workflow_ray.runtime.connect import open_beside
+from workflow_ray.runtime.hosting import load_deployed
 from workflow_ray.runtime.urls import records_url
 
 PAGE = 1000
@@ -39,6 +51,13 @@ Name = Annotated[
     str | None,
     typer.Argument(
         metavar="WORKFLOW", help="The workflow's name, e.g. orders. Default: all workflows."
+    ),
+]
+Decode = Annotated[
+    bool,
+    typer.Option(
+        "--decode",
+        help="Load the workflow's definition, and decode with its codecs and their keys.",
     ),
 ]
 Limit = Annotated[int, typer.Option(min=1, max=PAGE, help="The largest number of runs to show.")]
@@ -80,14 +99,29 @@ def counts(workflow: Name = None, records: Records = None, as_json: AsJson = Fal
 
 @command(runs, ExitCode.NOT_FOUND, name="show")
 def show_run(
-    run: Reference, workflow: OfWorkflow = None, records: Records = None, as_json: AsJson = False
+    run: Reference,
+    workflow: OfWorkflow = None,
+    decode: Decode = False,
+    trace: WithTrace = False,
+    records: Records = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Show a run as it is now, with its data."""
+    """Show a run as it is now, with its data.
+
+    If its last version is that of a failed attempt, also the error.
+    """
 
     async def found(store: RecordStore, names: Names) -> RunWithData:
-        return names.run_with_data(await _references(store, names, workflow).find(run))
+        record = await _references(store, names, workflow).find(run)
+        if decode:
+            store = await _decoding(store, record)
+            (record,) = [each or record for each in await store.lookup([record.run_id])]
+        return names.run_with_data(record, await last_error(store, record))
 
-    show_one(_ask(records, found), as_json=as_json)
+    view = _ask(records, found, traces=trace)
+    show_one(view, as_json=as_json)
+    if not as_json and view.error is not None and view.error.trace:
+        write(trace_text(view.error.trace))
 
 
 @command(runs, ExitCode.NOT_FOUND)
@@ -95,35 +129,52 @@ def history(
     run: Reference,
     workflow: OfWorkflow = None,
     data: WithData = False,
+    decode: Decode = False,
+    trace: WithTrace = False,
     records: Records = None,
     as_json: AsJson = False,
 ) -> None:
     """Show every version of a run: what wrote it, when and why.
 
     With --data also the fields that each version has added (+), removed (-) or changed. With --json
-    too, each entry has its data as it is stored, or null if the version did not change it.
+    too, each entry has its data as it is stored, or null if the version did not change it. With
+    --trace also the traceback of each failed attempt, if the workflow keeps traces.
     """
 
     async def found(store: RecordStore, names: Names) -> list[EntryView] | None:
         record = await _references(store, names, workflow).find(run)
-        if not data:
+        if decode:
+            store = await _decoding(store, record)
+            (record,) = [each or record for each in await store.lookup([record.run_id])]
+        if not data and not trace:
             return await entry_views(store, names, record)
-        await print_with_data(store, names, record, as_json=as_json)
+        await print_at_length(store, names, record, data=data, as_json=as_json)
         return None
 
     columns = ("version", "status", "run_state", "cause", "by", "at", "reason")
-    if (views := _ask(records, found)) is not None:
+    if (views := _ask(records, found, traces=trace)) is not None:
         show(views, columns, as_json=as_json)
 
 
-def _ask(url: str | None, question: Callable[[RecordStore, Names], Awaitable[T]]) -> T:
+def _ask(
+    url: str | None,
+    question: Callable[[RecordStore, Names], Awaitable[T]],
+    *,
+    traces: bool = False,
+) -> T:
     """Ask the store a question, beside the processes that run on it."""
 
     async def answer() -> T:
         async with open_beside(records_url(url), SystemClock()) as store:
-            return await question(store, Names(await store.deployment()))
+            return await question(store, Names(await store.deployment(), traces=traces))
 
     return asyncio.run(answer())
+
+
+async def _decoding(store: RecordStore, record: Record) -> RecordStore:
+    """Return the store as the definition of the record's workflow reads it."""
+    deployed = find_deployed(await store.deployment(), record.workflow)
+    return coded(store, load_deployed(deployed))
 
 
 def _references(store: RecordStore, names: Names, workflow: str | None) -> RunReferences:

@@ -1,8 +1,6 @@
 """The commands that show schedules and control them."""
 
-import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
@@ -10,8 +8,9 @@ import msgspec
 import typer
 
 from workflow_ray.cli.commands import command
-from workflow_ray.cli.options import AsJson, Records
+from workflow_ray.cli.options import AsJson, OneOrAll, Records, Workflow
 from workflow_ray.cli.output import print_json, say
+from workflow_ray.cli.questions import ask
 from workflow_ray.cli.tables import show
 from workflow_ray.client import Client, ScheduleInfo, TriggerOutcome
 from workflow_ray.client.deployed import find_deployed
@@ -19,9 +18,7 @@ from workflow_ray.client.patience import PATIENCE, patient
 from workflow_ray.client.schedule_pauses import pause_schedule, resume_schedule, schedules_in
 from workflow_ray.errors import InvalidInput
 from workflow_ray.ports import RecordStore, SystemClock
-from workflow_ray.runtime.connect import open_beside
 from workflow_ray.runtime.hosting import load_deployed
-from workflow_ray.runtime.urls import records_url
 
 T = TypeVar("T")
 
@@ -29,15 +26,6 @@ schedules = typer.Typer(
     name="schedules", no_args_is_help=True, help="Show schedules and control them."
 )
 
-OneOrAll = Annotated[
-    str | None,
-    typer.Argument(
-        metavar="WORKFLOW", help="The workflow's name, e.g. orders. Default: all workflows."
-    ),
-]
-Workflow = Annotated[
-    str, typer.Argument(metavar="WORKFLOW", help="The workflow's name, e.g. orders.")
-]
 Name = Annotated[str, typer.Argument(metavar="SCHEDULE", help="The schedule's name, e.g. restock.")]
 Start = Annotated[
     str,
@@ -117,7 +105,7 @@ def list_schedules(
         ]
 
     columns = ("schedule", "workflow", "cron", "every", "timezone", "paused")
-    show(_ask(records, found), (*columns, "last_tick", "next_tick"), as_json=as_json)
+    show(ask(records, found), (*columns, "last_tick", "next_tick"), as_json=as_json)
 
 
 @command(schedules)
@@ -125,7 +113,7 @@ def pause(
     workflow: Workflow, schedule: Name, records: Records = None, as_json: AsJson = False
 ) -> None:
     """Pause a schedule: its ticks start no runs until it is resumed. Its runs go on."""
-    changed = _ask(records, lambda store: pause_schedule(_patient(store), workflow, schedule))
+    changed = ask(records, lambda store: pause_schedule(_patient(store), workflow, schedule))
     _print_pause(workflow, schedule, paused=True, changed=changed, as_json=as_json)
 
 
@@ -134,7 +122,7 @@ def resume(
     workflow: Workflow, schedule: Name, records: Records = None, as_json: AsJson = False
 ) -> None:
     """Let a paused schedule continue from now on. `backfill` starts the runs of the pause."""
-    changed = _ask(records, lambda store: resume_schedule(_patient(store), workflow, schedule))
+    changed = ask(records, lambda store: resume_schedule(_patient(store), workflow, schedule))
     _print_pause(workflow, schedule, paused=False, changed=changed, as_json=as_json)
 
 
@@ -154,7 +142,7 @@ def trigger(
             foreign_id=None if handle is None else (await handle.get()).foreign_id,
         )
 
-    done = _ask(records, triggered)
+    done = ask(records, triggered)
     if as_json:
         print_json(done)
     elif done.run_id is None:
@@ -191,7 +179,7 @@ def backfill(
             active=outcomes[TriggerOutcome.ACTIVE],
         )
 
-    done = _ask(records, filled)
+    done = ask(records, filled)
     if as_json:
         print_json(done)
         return
@@ -199,16 +187,6 @@ def backfill(
     others = f" {done.known} were there already." if done.known else ""
     others += f" {done.active} foreign ids have another unfinished run." if done.active else ""
     say(f"{workflow}: {runs}.{others}")
-
-
-def _ask(url: str | None, question: Callable[[RecordStore], Awaitable[T]]) -> T:
-    """Ask the store a question, beside the processes that run on it."""
-
-    async def answer() -> T:
-        async with open_beside(records_url(url), SystemClock()) as store:
-            return await question(store)
-
-    return asyncio.run(answer())
 
 
 def _patient(store: RecordStore) -> RecordStore:

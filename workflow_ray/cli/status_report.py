@@ -21,6 +21,7 @@ from workflow_ray.records import (
     consumer_group,
     status_topic,
 )
+from workflow_ray.records.encoded import readable
 from workflow_ray.runtime.process_status import RolePhase
 from workflow_ray.runtime.urls import Places
 
@@ -41,10 +42,11 @@ class Running:
 
 @dataclass
 class _Retries:
-    """The runs at one status whose step is retried later."""
+    """The runs at one status whose step is retried later, or was held back until later."""
 
     next_retry_at: datetime | None = None
     runs: list[Record] = field(default_factory=list[Record])
+    held_back: list[Record] = field(default_factory=list[Record])
 
 
 class StatusReader:
@@ -108,10 +110,11 @@ class StatusReader:
         due = {entry.event.run_id: entry for entry in reversed(activity.delayed) if entry.event}
         retries: dict[Topic, _Retries] = {}
         for record in await look_up(self._store, list(due)):
-            if record.cause is Cause.RETRY:
+            if record.cause in (Cause.RETRY, Cause.PARKED):
                 topic = status_topic(record.workflow, record.status)
                 found = retries.setdefault(topic, _Retries())
-                found.runs.append(record)
+                some = found.runs if record.cause is Cause.RETRY else found.held_back
+                some.append(record)
                 due_at = due[record.run_id].due_at
                 if due_at is not None:
                     found.next_retry_at = min(due_at, found.next_retry_at or due_at)
@@ -158,6 +161,8 @@ class StatusReader:
             lag=await self._lag(workflow, number) if roles else None,
             paused=paused,
             next_retry_at=retries.next_retry_at,
+            held_back=len(retries.held_back),
+            held_back_because=_newest_reason(retries.held_back),
             last_failure=await self._last_failure(workflow, number, paused, retries.runs),
         )
 
@@ -195,8 +200,13 @@ class StatusReader:
         last = max(failed, key=lambda record: record.updated_at)
         return FailureView(
             at=last.updated_at,
-            reason=last.reason or "",
+            reason=readable(last.reason or ""),
             run_id=last.run_id,
             foreign_id=last.foreign_id,
             is_final=is_paused_by_error(last),
         )
+
+
+def _newest_reason(records: Sequence[Record]) -> str | None:
+    """Return the reason of the record that was written last."""
+    return max(records, key=lambda record: record.updated_at).reason if records else None

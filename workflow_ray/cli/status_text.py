@@ -30,6 +30,12 @@ class _FailureRow(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
+class _HeldRow(msgspec.Struct, frozen=True, kw_only=True):
+    status: str
+    held_back: int
+    reason: str | None
+
+
 class _RoleRow(msgspec.Struct, frozen=True, kw_only=True):
     role: str
     phase: str
@@ -47,6 +53,10 @@ def print_report(report: Report) -> None:
         say("")
         columns = ["status", "shards", "backlog", "in_flight", "paused", "next_retry"]
         show([_status_row(each, report.at) for each in report.statuses], columns, as_json=False)
+    held = [_held_row(each) for each in report.statuses if each.held_back]
+    if held:
+        say("")
+        show(held, ["status", "held_back", "reason"], as_json=False)
     failures = [_failure_row(each, report.at) for each in report.statuses if each.last_failure]
     if failures:
         say("")
@@ -103,7 +113,10 @@ def _print_roles(report: Report) -> None:
     """Print the roles. One line is enough where one process runs all of them."""
     roles = report.roles
     is_plain = all(
-        role.phase == RolePhase.RUNNING and not role.failures and not role.abandoned
+        role.phase == RolePhase.RUNNING
+        and not role.failures
+        and not role.abandoned
+        and not role.breaker
         for role in roles
     )
     if is_plain and report.runs_on == "local" and len(_processes(roles)) == 1:
@@ -137,17 +150,22 @@ def _failure_row(view: StatusView, now: datetime) -> _FailureRow:
     )
 
 
+def _held_row(view: StatusView) -> _HeldRow:
+    return _HeldRow(status=view.status, held_back=view.held_back, reason=view.held_back_because)
+
+
 def _role_row(role: RoleView, now: datetime) -> _RoleRow:
-    failures = f"{role.failures} crashes: {role.why}" if role.failures else role.why
-    if role.abandoned:
-        left = f"{role.abandoned} functions run on after their time limit"
-        failures = f"{left}; {failures}" if failures else left
+    parts = [
+        role.breaker,
+        f"{role.abandoned} functions run on after their time limit" if role.abandoned else "",
+        f"{role.failures} crashes: {role.why}" if role.failures else role.why,
+    ]
     return _RoleRow(
         role=role.name,
         phase=role.phase,
         held_by="" if role.host is None else _process(role),
         since="" if role.since is None else f"{_span(role.since, now)} ago",
-        why=failures,
+        why="; ".join(filter(None, parts)),
     )
 
 

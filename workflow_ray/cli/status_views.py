@@ -24,6 +24,8 @@ class RoleView(msgspec.Struct, frozen=True, kw_only=True):
     in_flight: int | None = None  # steps that run now
     # functions that exceeded their time limit, and still run; null: it is not known
     abandoned: int | None = None
+    # why the circuit breaker of its step holds runs back; empty: it does not, or it is not known
+    breaker: str = ""
     failures: int | None = None  # crashes of the role in a row
     why: str = ""  # the last crash, or what it waits for
     failed_at: datetime | None = None  # the last crash
@@ -53,6 +55,8 @@ class StatusView(msgspec.Struct, frozen=True, kw_only=True):
     lag: int | None  # events that its roles have not finished; null: it is not known
     paused: int  # runs, those paused by an error included
     next_retry_at: datetime | None  # the first of the delayed events that were read
+    held_back: int  # runs whose step is held back, of the delayed events that were read
+    held_back_because: str | None  # the reason of the run that was held back last
     last_failure: FailureView | None
 
 

@@ -1,7 +1,8 @@
 """Lays out views as text, for terminals of any width and for pipes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import cast
 
 import msgspec
 from rich.cells import cell_len, set_cell_size
@@ -63,6 +64,9 @@ def cell(value: object) -> str:
             return ""
         case datetime():
             return value.isoformat(sep=" ", timespec="milliseconds").replace("+00:00", "Z")
+        case Mapping():
+            pairs = cast(Mapping[str, str], value).items()
+            return visible(" ".join(f"{name}={each}" for name, each in pairs))
         case msgspec.Raw():
             return visible(bytes(value).decode(errors="backslashreplace"))
         case _:

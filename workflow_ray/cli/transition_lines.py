@@ -21,6 +21,7 @@ from workflow_ray.records import (
     RunState,
     Version,
 )
+from workflow_ray.records.encoded import readable
 
 WINDOW = 500
 """Runs that one call to the store reads."""
@@ -202,7 +203,7 @@ def _line(step: _Step) -> Text:
         parts.append((f"run {entry.run_id}", "dim"))
     line = Text("  ").join(Text(*part) for part in parts)
     if entry.reason:
-        line.append(f": {visible(' '.join(entry.reason.split()))}", style)
+        line.append(f": {visible(' '.join(readable(entry.reason).split()))}", style)
     return line
 
 

@@ -7,10 +7,12 @@ from typing import Any
 import msgspec
 
 from workflow_ray.cli.output import strict
-from workflow_ray.engine.awaited import awaited_when_paused
+from workflow_ray.engine.awaited import awaited_when_parked, awaited_when_paused
 from workflow_ray.records import (
+    DELETED,
     Awaits,
     Deployment,
+    ErrorDetail,
     HistoryEntry,
     Message,
     Record,
@@ -18,6 +20,7 @@ from workflow_ray.records import (
     RunState,
     timeout_group,
 )
+from workflow_ray.records.encoded import readable, why_unreadable
 
 
 class RunView(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +29,7 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
     run_id: str
     workflow: str
     foreign_id: str
+    labels: Mapping[str, str]
     status: str  # its name; its number where the workflow is not deployed any more
     run_state: str
     version: int
@@ -37,10 +41,23 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
     waits_for: str | None
 
 
+class ErrorView(msgspec.Struct, frozen=True, kw_only=True):
+    """The error of a failed attempt."""
+
+    type: str  # with its module, e.g. httpx.ConnectTimeout
+    message: str
+    trace: str | None  # only with --trace; null: none is kept
+
+    def __str__(self) -> str:
+        return f"{self.type}: {self.message}"
+
+
 class RunWithData(RunView, frozen=True, kw_only=True):
     """A run with its data."""
 
-    data: msgspec.Raw  # as it is stored; NaN and Infinity as strings
+    # as it is stored; NaN and Infinity as strings; null: it was deleted
+    data: msgspec.Raw
+    error: ErrorView | None  # of the last version, if that is a failed attempt's
 
 
 class CountView(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,13 +79,21 @@ class EntryView(msgspec.Struct, frozen=True, kw_only=True):
     by: str  # who wrote it
     at: datetime
     reason: str | None
+    error: ErrorView | None  # of a failed attempt
     callback: str | None  # the callback that has failed; null: the entry is a version
 
 
 class Names:
-    """Names the statuses, as they are deployed."""
+    """Names the statuses, as they are deployed.
 
-    def __init__(self, deployment: Deployment) -> None:
+    Args:
+        deployment: The workflows.
+        traces: Whether the views of errors have their traces.
+    """
+
+    def __init__(self, deployment: Deployment, *, traces: bool = False) -> None:
+        self._traces = traces
+        self._workflows = {each.name: each for each in deployment.workflows}
         self.statuses: Mapping[str, Mapping[str, int]] = {
             each.name: each.statuses for each in deployment.workflows
         }
@@ -87,8 +112,9 @@ class Names:
     def run(self, record: Record) -> RunView:
         return RunView(**self._shared(record))
 
-    def run_with_data(self, record: Record) -> RunWithData:
-        return RunWithData(**self._shared(record), data=raw(record.data))
+    def run_with_data(self, record: Record, error: ErrorDetail | None) -> RunWithData:
+        data = raw(record.data)
+        return RunWithData(**self._shared(record), data=data, error=self._error(error))
 
     def count(self, workflow: str, count: RunCount) -> CountView:
         status = self.status(workflow, count.status)
@@ -104,23 +130,31 @@ class Names:
             cause=entry.cause.name,
             by=entry.by,
             at=entry.at,
-            reason=entry.reason,
+            reason=entry.reason and readable(entry.reason),
+            error=self._error(entry.error),
             callback=None if failed is None else failed.name,
         )
+
+    def _error(self, error: ErrorDetail | None) -> ErrorView | None:
+        if error is None:
+            return None
+        trace = readable(error.trace) if self._traces and error.trace else None
+        return ErrorView(type=error.type, message=readable(error.message), trace=trace)
 
     def _shared(self, record: Record) -> dict[str, Any]:
         same = (
             "run_id",
             "workflow",
             "foreign_id",
+            "labels",
             "version",
             "attempt",
             "updated_at",
             "created_at",
-            "reason",
         )
         return {
             **{field: getattr(record, field) for field in same},
+            "reason": record.reason and readable(record.reason),
             "status": self.status(record.workflow, record.status),
             "run_state": record.run_state.name,
             "waits_for": self._waits_for(record),
@@ -130,6 +164,10 @@ class Names:
         """Say what moves a run that rests, as far as the records tell it."""
         if record.run_state is RunState.PAUSED:
             return awaited_when_paused(record)
+        if record.parked:
+            workflow = self._workflows.get(record.workflow)
+            status = self.status(record.workflow, record.status)
+            return awaited_when_parked(None if workflow is None else workflow.limits_at(status))
         if record.awaits is not Awaits.MESSAGE:
             return None
         if timeout_group(record.workflow, record.status) in self._groups:
@@ -138,7 +176,13 @@ class Names:
 
 
 def raw(data: bytes) -> msgspec.Raw:
-    """Prepare stored data for JSON output. Damaged data, which is not JSON, becomes a string."""
+    """Prepare stored data for JSON output. Damaged data, which is not JSON, becomes a string. So
+    does why encoded data can't be read. Data that was deleted becomes null.
+    """
+    if data == DELETED:
+        return msgspec.Raw(b"null")
+    if why := why_unreadable(data):
+        return msgspec.Raw(msgspec.json.encode(f"({why})"))
     data = strict(data)
     try:
         msgspec.json.format(data)
