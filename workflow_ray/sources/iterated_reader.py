@@ -153,6 +153,7 @@ class _Pump:
         self._notify = notify
         self._size = 0
         self._room = asyncio.Event()
+        self._is_closed = False
         self._error: BaseException | None = None
         self.waiting = deque[ConnectorEvent]()
         self._task = asyncio.create_task(self._run(), name=f"{source_id}-{partition}")
@@ -178,6 +179,7 @@ class _Pump:
 
     async def close(self) -> None:
         """End the iterator. One that does not end is left alone after CLOSING seconds."""
+        self._is_closed = True
         self._task.cancel()
         _, left = await asyncio.wait({self._task}, timeout=CLOSING)
         if left:
@@ -195,7 +197,9 @@ class _Pump:
                 await self._clock.wait(asyncio.Event(), AGAIN)
         except BaseException as error:  # of the user's code; `receive` raises it
             task = asyncio.current_task()
-            if isinstance(error, KeyboardInterrupt) or (task is not None and task.cancelling()):
+            # a task group of that code also cancels the task, when one of its own tasks fails
+            is_cancelled = isinstance(error, asyncio.CancelledError) and task and task.cancelling()
+            if self._is_closed or is_cancelled or isinstance(error, KeyboardInterrupt):
                 raise
             log.warning("%s: its function failed", self._source_id, exc_info=error)
             self._error = error

@@ -8,6 +8,7 @@ from contextvars import Context, ContextVar, copy_context
 from datetime import timedelta
 from typing import Any, NoReturn, Protocol, runtime_checkable
 
+from workflow_ray.coding import wait_for_codecs
 from workflow_ray.records import Role
 from workflow_ray.runtime.role_processes import RoleProcess
 from workflow_ray.testing.clock import FakeClock
@@ -148,7 +149,8 @@ class TestedRoles:
         """Whether a result was committed, perhaps in the last turn: then more may run."""
         results = [role.progress() for role in self._working]
         await self._clock.settle()
-        return any(result.is_set() for result in results)
+        # a codec that works in a thread takes real time
+        return await wait_for_codecs() or any(result.is_set() for result in results)
 
     async def wait_for_work(self) -> bool:
         """Wait until some of the user code that runs has ended. Returns False if none runs.

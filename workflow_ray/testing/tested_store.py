@@ -97,6 +97,7 @@ class TestedStore(MemoryStore):
         parts += [f"the result of once {each.name!r}" for group in groups for each in group.results]
         parts += ["a failed message" for group in groups for _ in group.failures]
         parts += ["an event set aside" for group in groups for _ in group.set_aside]
+        parts += [f"a removal of {each.workflow}" for group in groups for each in group.removals]
         return f"{role}: {', '.join(parts) or 'positions'}"
 
     def _version(self, write: Write) -> str:

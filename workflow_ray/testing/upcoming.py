@@ -12,11 +12,11 @@ from workflow_ray.engine.schedules import Waits, moment_of, next_of, ticks_of
 from workflow_ray.records import (
     NO_VERSION,
     Event,
-    OutboxEntry,
     Role,
     RunId,
     SetAside,
     Timeout,
+    admission_group,
     paused_retry_group,
     scheduler_group,
 )
@@ -49,21 +49,25 @@ class Upcoming:
     def listed(self, now: datetime) -> list[Due]:
         """Return everything that is due after `now`, the next one first."""
         found = [
-            *(self._attempt(entry, now) for entry in self._store.delayed()),
+            *(
+                self._attempt(entry.event, entry.due_at or now)
+                for entry in self._store.delayed()
+                # the run may have been removed
+                if entry.event is not None and self._store.exists(entry.event.run_id)
+            ),
             *(
                 self._timeout(timeout)
                 for timeout in self._store.pending_timeouts()
                 if self._lasts(timeout)
             ),
-            *(_event(entry, now) for entry in self._store.to_retry()),
+            *(self._event(entry, now) for entry in self._store.to_retry()),
             *(due for workflow in self._workflows.values() for due in self._retries(workflow)),
             *[tick for tick in self._ticks(now) if tick is not None],
         ]
         return sorted(due for due in found if due.at > now)
 
-    def _attempt(self, entry: OutboxEntry, now: datetime) -> Due:
-        assert entry.event is not None, "this store keeps timeouts, so none is in the outbox"
-        return Due(entry.due_at or now, f"{self._run(entry.event.run_id, entry.event)}, again")
+    def _attempt(self, event: Event, at: datetime) -> Due:
+        return Due(at, f"{self._run(event.run_id, event)}, again")
 
     def _lasts(self, timeout: Timeout) -> bool:
         """Whether the run has not left the visit, so that the timeout will be called."""
@@ -94,6 +98,13 @@ class Upcoming:
                 at = due_at(record, first, streak(entries, role).retries)
                 yield Due(at, f"{self._run(record.run_id)}, the retry of the paused run")
 
+    def _event(self, entry: SetAside, now: datetime) -> Due:
+        """An event that is tried again, or the time from which a rate allows another run."""
+        group, at = entry.key.group, entry.due_at or now
+        if group in map(admission_group, self._workflows):
+            return Due(at, f"{entry.event_id} of {group}")
+        return Due(at, f"event {entry.event_id} of {group}, again")
+
     def _ticks(self, now: datetime) -> list[Due | None]:
         return [
             self._tick(workflow, schedule, now)
@@ -111,10 +122,6 @@ class Upcoming:
                 return Due(until, f"a tick of schedule {schedule.name} of {workflow.name}")
             case _:
                 return None
-
-
-def _event(entry: SetAside, now: datetime) -> Due:
-    return Due(entry.due_at or now, f"event {entry.event_id} of {entry.key.group}, again")
 
 
 def in_words(due: Due, now: datetime) -> str:

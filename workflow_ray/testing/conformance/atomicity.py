@@ -42,6 +42,8 @@ FLAWED: dict[str, Callable[[], Write]] = {
     "NUL in a key": lambda: new_run(key="\0order"),
     "half a surrogate pair in a key": lambda: new_run(key="order-\udd84"),
     "no data": lambda: replace(new_run(), data=None),
+    "parked without an order": lambda: replace(new_run(), parked=True),
+    "erases without data": lambda: replace(step(new_run()), erases=True),
     "too much data": lambda: new_run(data=b"x" * (MAX_DATA + 1)),
 }
 

@@ -3,10 +3,11 @@
 import asyncio
 
 import pytest
+from msgspec.structs import replace
 
 from workflow_ray.errors import DeploymentConflict, PartitionsChanged, StatusRenumbered
 from workflow_ray.ports import RecordStore
-from workflow_ray.records import DeployedWorkflow, Deployment
+from workflow_ray.records import DeployedWorkflow, Deployment, FlowLimits, Rate, Shape
 from workflow_ray.testing.conformance.base import Conformance
 from workflow_ray.testing.conformance.runs import deploy, workflow
 
@@ -33,6 +34,23 @@ class DeploymentCases(Conformance):
         assert (first.version, first.workflows) == (1, (ORDERS,))
         assert (second.version, second.workflows) == (2, (ORDERS, full))
         assert await store.deployment() == second
+
+    async def test_limits_and_the_shape_of_a_definition_are_kept_until_a_deploy_changes_them(
+        self, store: RecordStore
+    ) -> None:
+        limits = {
+            "CREATED": FlowLimits(concurrency=5, rate_per_key=Rate(count=1, seconds=0.25)),
+            "PAID": FlowLimits(concurrency_per_key=2, rate=Rate(count=100, seconds=60)),
+            "SHIPPED": FlowLimits(),
+        }
+        shape = Shape(
+            data_version=3, model="sha256:ünï", functions=(("pay", 1, (2, 3)), ("ship", 2, ()))
+        )
+        full = replace(ORDERS, limits=limits, shape=shape)
+        await deploy(store, full, INVOICES)
+        assert (await store.deployment()).workflows == (full, INVOICES)
+        await deploy(store, ORDERS, INVOICES)
+        assert (await store.deployment()).workflows == (ORDERS, INVOICES)
 
     async def test_a_workflow_that_a_deploy_leaves_out_is_retired(self, store: RecordStore) -> None:
         await deploy(store, ORDERS, INVOICES)

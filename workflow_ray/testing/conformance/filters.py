@@ -35,6 +35,7 @@ CHOICES: dict[str, list[Any]] = {
     "created_before": [START + timedelta(hours=9)],
     "causes": [(Cause.FAILED,), (Cause.STEP, Cause.PAUSE)],
     "updated_before": [START + timedelta(hours=7)],
+    "labels": [{"region": "eu"}, {"tier": "gold", "region": "us"}],
 }
 
 
@@ -124,7 +125,13 @@ class FilterCases(Conformance):
 
 async def various_runs(store: RecordStore, clock: FakeClock) -> list[Record]:
     """Store twelve runs, an hour apart: three per foreign id, in all statuses."""
-    runs = [new_run(f"order-{at % 4}") for at in range(12)]
+    runs = [
+        new_run(
+            f"order-{at % 4}",
+            labels={"region": "eu" if at % 2 else "us", "tier": "gold" if at % 3 else "free"},
+        )
+        for at in range(12)
+    ]
     for at, run in enumerate(runs):
         state = (
             RunState.COMPLETED
@@ -155,6 +162,7 @@ def meets(record: Record, filters: dict[str, Any]) -> bool:
         and record.created_at < filters.get("created_before", record.created_at + timedelta(1))
         and record.cause in filters.get("causes", [record.cause])
         and record.updated_at < filters.get("updated_before", record.updated_at + timedelta(1))
+        and filters.get("labels", {}).items() <= record.labels.items()
     )
 
 

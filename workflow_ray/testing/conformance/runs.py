@@ -70,6 +70,7 @@ def new_run(
     data: bytes = b"{}",
     partition: int = 0,
     events: Sequence[OutgoingEvent] = (),
+    labels: dict[str, str] | None = None,
 ) -> Write:
     """Make a trigger. Without a foreign id it gets a unique one."""
     run_id = run_id or new_run_id()
@@ -93,6 +94,7 @@ def new_run(
         new=new,
         events=tuple(events),
         asks=True,
+        labels=labels,
     )
 
 

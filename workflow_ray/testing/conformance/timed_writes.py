@@ -10,6 +10,8 @@ from workflow_ray.records import (
     Committed,
     Fenced,
     NewTimeout,
+    Removal,
+    RunState,
     Timeout,
     TimeoutKey,
     Write,
@@ -177,6 +179,21 @@ class TimedWriteCases(Conformance):
         run = timed(new_run(), late(at=clock.now()))
         await store_all(store, run)
         assert [timeout.key for timeout in await result_of(waiting)] == [key(run)]
+
+    async def test_the_timeouts_of_a_removed_run_go_with_it(
+        self, store: MovingStore, clock: FakeClock
+    ) -> None:
+        run, other = (timed(new_run(), late(), late(name="second")) for _ in range(2))
+        ended = step(run, run_state=RunState.COMPLETED)
+        await store_all(store, run, other, ended)
+        await store.complete([key(run, "second")])
+        await clock.advance(timedelta(seconds=60))
+        removal = Removal(workflow="orders", runs=(run.run_id,))
+        await store.store([WriteGroup(removals=(removal,))])
+        assert {timeout.key for timeout in await found(store)} == {
+            key(other),
+            key(other, "second"),
+        }
 
     async def test_an_entry_that_carries_a_timeout_is_never_moved(self, store: MovingStore) -> None:
         fence, run = await acquire(store), timed(new_run(events=[event()]), late())
