@@ -11,6 +11,8 @@ from textwrap import dedent
 from workflow_ray.cli import (
     bulk_views,
     dead_letters,
+    diff,
+    limits,
     report,
     results,
     run_controls,
@@ -20,11 +22,14 @@ from workflow_ray.cli import (
     status_views,
     views,
 )
+from workflow_ray.engine import definition_changes
+from workflow_ray.runtime import comparing
 from workflow_ray.runtime.ray.log_reader import Entry as LogEntry
 
 COMMANDS: dict[tuple[str, ...], tuple[str, tuple[type, ...]]] = {
     ("run",): ("an object", (report.Report, report.RefusedLine)),
     ("deploy",): ("an object", (results.Deployed, results.DeployedWorkflow)),
+    ("diff",): ("an object", (diff.Diff, comparing.Comparison, definition_changes.Change)),
     ("scale",): ("an object", (results.Scaled,)),
     ("undeploy",): ("an object", (results.Undeployed,)),
     ("down",): ("an object", (results.Stopped,)),
@@ -41,10 +46,17 @@ COMMANDS: dict[tuple[str, ...], tuple[str, tuple[type, ...]]] = {
     ("logs",): ("a line with an object for each entry", (LogEntry,)),
     ("runs list",): ("a list", (views.RunView,)),
     ("runs counts",): ("a list", (views.CountView,)),
-    ("runs show",): ("an object", (views.RunWithData,)),
-    ("runs history",): ("a list", (views.EntryView,)),
+    ("runs show",): ("an object", (views.RunWithData, views.ErrorView)),
+    ("runs history",): ("a list", (views.EntryView, views.ErrorView)),
     ("runs history --data",): ("a list", (run_history.EntryWithData,)),
-    ("runs pause", "runs resume", "runs retry", "runs cancel", "runs move"): (
+    (
+        "runs pause",
+        "runs resume",
+        "runs retry",
+        "runs cancel",
+        "runs move",
+        "runs delete-data",
+    ): (
         "an object",
         (run_controls.ControlReport,),
     ),
@@ -58,6 +70,8 @@ COMMANDS: dict[tuple[str, ...], tuple[str, tuple[type, ...]]] = {
         (bulk_views.BulkView,),
     ),
     ("bulk list",): ("a list", (bulk_views.BulkView,)),
+    ("limits list",): ("a list", (limits.LimitView,)),
+    ("limits set", "limits reset"): ("an object", (limits.LimitView,)),
     ("bulk pause", "bulk resume", "bulk abort"): ("an object", (bulk_views.BulkView,)),
     ("bulk drop",): ("an object", (bulk_views.BulkDropped,)),
     ("schedules list",): ("a list", (schedules.ScheduleView,)),

@@ -69,6 +69,11 @@ TWINS = (
     ),
     Twin("schedules", "ScheduleControls", "Shows and controls the schedules of one workflow."),
     Twin(
+        "flow_controls",
+        "FlowControls",
+        "Shows and sets the limits of flow control of one workflow.",
+    ),
+    Twin(
         "client",
         "Client",
         "Triggers, calls back, reads and finds the runs of one workflow. As `workflow_ray.Client`,"

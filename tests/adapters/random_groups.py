@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from workflow_ray.records import (
     Awaits,
+    ErrorDetail,
     Gathering,
     Link,
     Message,
@@ -17,7 +18,9 @@ from workflow_ray.records import (
     NewChild,
     NewMessage,
     OnceResult,
+    Parking,
     Record,
+    Removal,
     RunId,
     RunState,
     Version,
@@ -41,6 +44,9 @@ LINKS = [
     Link(cascades=True),
 ]
 KEPT_AT: list[tuple[int, ...] | None] = [(), None, (CREATED,), (PAID, SHIPPED)]
+FLOW_KEYS = ["", "acme", "naïve 🦄", "a:1/b"]
+LABELS: list[dict[str, str]] = [{}, {"region": "eu"}, {"region": "naïve 🦄", "tier": "gold"}]
+ERROR = ErrorDetail(type="ValueError", message="no card")
 STATES = [RunState.RUNNING] * 6 + [RunState.PAUSED, RunState.COMPLETED, RunState.CANCELLED]
 
 
@@ -67,6 +73,23 @@ class RandomGroups:
             expires=self.rng.choice([(), (), ("orders",), ("invoices", "orders")]),
         )
 
+    def removing(self, group: WriteGroup, records: Sequence[Record]) -> WriteGroup:
+        """Now and then, let the group remove runs, histories and keys. It is the last of its call:
+        a store may remove after all groups of it.
+        """
+        if not records or self._now_and_then(0.7):
+            return group
+        removals = [
+            Removal(
+                workflow=self.rng.choice(WORKFLOWS),
+                runs=tuple(self.rng.choice(records).run_id for _ in self._few([0, 1, 2, 3])),
+                histories=tuple(self.rng.choice(records).run_id for _ in self._few([0, 1, 3])),
+                keys_below=self.rng.choice([None, None, self.rng.choice(self.run_ids)]),
+            )
+            for _ in self._few([1, 1, 2])
+        ]
+        return replace(group, removals=tuple(removals))
+
     def _write(self, records: Sequence[Record], messages: Sequence[Message]) -> Write:
         if not records or self._now_and_then(0.2):
             write = self._new_run()
@@ -77,17 +100,41 @@ class RandomGroups:
             if inbox and self._now_and_then(0.5):
                 taken = self.rng.sample(inbox, self.rng.randint(1, min(2, len(inbox))))
                 write = replace(write, takes=tuple(message.key for message in taken))
+        write = self._extended(write)
         if self._now_and_then(0.3):
             write = replace(write, children=tuple(self._child() for _ in self._few([1, 1, 2, 3])))
         return write
+
+    def _extended(self, write: Write) -> Write:
+        """Add labels, an error, and another version of the data, now and then."""
+        if self._now_and_then(0.3):
+            write = replace(write, labels=self.rng.choice(LABELS))
+        if self._now_and_then(0.2):
+            write = replace(write, error=ERROR)
+        if self._now_and_then(0.3):
+            write = replace(write, data=b"[]", data_version=self.rng.choice([1, 2, 3]))
+        return write
+
+    def _parked(self, write: Write) -> Write:
+        """Let flow control order the run, now and then: it parks, or it holds a slot."""
+        if self._now_and_then(0.6):
+            return write
+        key, priority = self.rng.choice(FLOW_KEYS), self.rng.choice([0, 0, -1, 7])
+        write = replace(write, parking=Parking(key=key, priority=priority))
+        if self._now_and_then(0.4):
+            return write
+        return replace(write, parked=True, awaits=Awaits.PARKED, asks=False, events=())
 
     def _new_run(self) -> Write:
         write = new_run(
             self.rng.choice(FOREIGN_IDS),
             workflow=self.rng.choice(WORKFLOWS),
+            key=self.rng.choice([None, None, *FOREIGN_IDS]),
+            digest=self.rng.choice([None, b"\xff" * 16]),
             events=[event()] if self._now_and_then(0.5) else [],
         )
         self.run_ids.append(write.run_id)
+        write = self._parked(write)
         return self._gathering(write) if self._now_and_then(0.2) else write
 
     def _move(self, record: Record) -> Write:
@@ -100,13 +147,17 @@ class RandomGroups:
         if self._now_and_then(0.1):
             write = replace(write, expected=Version(max(1, record.version - 1)))
         if state.at_rest:
-            return write
+            if not state.finished:
+                return replace(write, parking=record.parking, parked=record.parked)
+            erases = self._now_and_then(0.3)
+            return replace(write, data=b"null", erases=True) if erases else write
         if self._now_and_then(0.5):
             write = replace(write, awaits=Awaits.MESSAGE, asks=False)
         else:
             topic = status_topic(record.workflow, write.status)
             delay = self.rng.choice([0.0, 0.0, 40.0])
             write = replace(write, events=(event(topic=topic, delay=delay),))
+        write = self._parked(write)
         enters = write.visit != record.visit
         return self._gathering(write) if enters and self._now_and_then(0.4) else write
 

@@ -16,11 +16,17 @@ from functools import partial
 from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel
-from sqlalchemy import Connection, event, text
+from sqlalchemy import Connection, event, make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 from tests.end_to_end.kill_points import run_in_fork
 from workflow_ray import Client, Run, Status, Workflow, connect
+
+DRIVERS = {
+    "sqlite": "sqlite+aiosqlite",
+    "postgresql": "postgresql+asyncpg",
+    "mariadb": "mysql+asyncmy",
+}
 
 
 class OrderStatus(Status):
@@ -39,6 +45,13 @@ placed = Workflow("placed", Order, OrderStatus)
 @placed.step(OrderStatus.PLACED)
 async def fulfil(run: OrderRun) -> Literal[OrderStatus.DONE]:
     return OrderStatus.DONE
+
+
+def database_of(records: str) -> str:
+    """Return the application's URL of the database that holds the records."""
+    url = make_url(records).set(query={})
+    driver = DRIVERS[url.drivername]
+    return url.set(drivername=driver).render_as_string(hide_password=False)
 
 
 def trap(engine: AsyncEngine, at: int) -> None:

@@ -138,6 +138,28 @@ async def test_a_job_whose_worker_is_killed_gives_each_run_one_version(
         }
 
 
+async def test_a_job_that_moves_runs_enters_the_status_once_and_sets_its_timeouts(
+    url: str, tmp_path: Path
+) -> None:
+    runs = RUNS // 2
+    async with site(url, tmp_path, pledges, "tests.end_to_end.pledges") as there:
+        client = there.client
+        await client.trigger_many([Trigger(f"p{n}", Pledge()) for n in range(runs)])
+        job = await client.bulk("move", "a test", to=PledgeStatus.DATED)
+        progress = await there.end_of(job)
+        assert progress.state is BulkState.DONE
+        assert (progress.changed, progress.unchanged) == (runs, 0), progress
+        assert (progress.refused, progress.moved_on) == (0, 0), progress
+        async with asyncio.timeout(SOON.total_seconds()):
+            while await client.counts() != {(PledgeStatus.EXPIRED, RunState.COMPLETED): runs}:
+                await asyncio.sleep(0.1)
+        assert causes(await there.histories()) == {
+            (Cause.TRIGGER, Cause.MOVED, Cause.TIMEOUT): runs
+        }
+        again = await client.bulk("move", "a test", to=PledgeStatus.OPEN)
+        assert (await again.wait(timeout=SOON)).refused == runs
+
+
 async def test_a_job_that_competes_with_steps_changes_each_run_once_or_leaves_it(
     url: str, tmp_path: Path
 ) -> None:

@@ -1,6 +1,7 @@
 """`workflow-ray bulk` starts jobs that control many runs, shows them and controls them."""
 
 import json
+import re
 from typing import Any
 
 import msgspec
@@ -121,12 +122,39 @@ def test_a_job_is_paused_resumed_and_aborted(cli: CommandLine) -> None:
     assert states(cli)["e"] == "PAUSED"
 
 
+def test_runs_are_moved_to_a_status(cli: CommandLine) -> None:
+    move = ("bulk", "start", "letters", "move", "--reason", "x", "--to", "SENT")
+    assert cli(*move, "--dry-run").stdout == (
+        "letters: 3 runs would be moved, 0 would stay as they are, and 2 would refuse it.\n"
+    )
+    started = cli.json(*move, "--yes")
+    assert (started["action"], started["to"]) == ("move", "SENT")
+    worker = cli.start("worker", REFERENCE)
+    try:
+        done = cli("bulk", "show", "letters", started["id"], "--wait").stdout
+    finally:
+        interrupt(worker)
+    assert re.search(r"^to +SENT$", done, re.MULTILINE)
+    assert re.search(r"^changed +3$", done, re.MULTILINE)
+    assert states(cli) == {
+        **dict.fromkeys(("a", "c", "d", "e"), "COMPLETED"),
+        "b": "CANCELLED",
+    }
+
+
 def test_what_can_not_be_done_is_one_line_with_its_exit_code(cli: CommandLine) -> None:
     for arguments, code, said in (
         (("start", "letters", "fold", "--yes"), 2, "action: it is one of"),
         (("start", "letters", "cancel", "--yes"), 2, "reason: give one"),
         (("start", "parcels", "retry", "--yes"), 2, "workflow 'parcels' is not deployed here"),
         (("start", "letters", "retry", "--status", "LOST", "--yes"), 2, "has no status 'LOST'"),
+        (("start", "letters", "move", "--reason", "x", "--yes"), 2, "--to: name the status"),
+        (
+            ("start", "letters", "move", "--to", "LOST", "--reason", "x", "--yes"),
+            2,
+            "letters has no status 'LOST'; it has WRITTEN, SENT",
+        ),
+        (("start", "letters", "retry", "--to", "SENT", "--yes"), 2, "--to: only a move has it"),
         (("list", "parcels"), 2, "workflow 'parcels' is not deployed here"),
         (("show", "letters", NOBODY), 3, f"has no bulk job '{NOBODY}'"),
         (("pause", "letters", "x"), 3, "has no bulk job 'x'"),

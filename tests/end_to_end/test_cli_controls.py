@@ -1,5 +1,6 @@
 """`workflow-ray runs pause|resume|retry|cancel|move|fork` controls runs by name or by filters."""
 
+import asyncio
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 import pytest
 
 from tests.end_to_end.conftest import CommandLine
+from tests.end_to_end.letters import letters
+from workflow_ray import RunState, Runtime
 
 REFERENCE = "tests.end_to_end.letters:letters"
 SOME_FAILED = 8
@@ -108,6 +111,42 @@ def test_runs_are_moved_to_a_status_by_name_or_by_filters(cli: CommandLine) -> N
     ]
 
 
+def test_the_data_of_finished_runs_is_deleted_by_the_next_worker(cli: CommandLine) -> None:
+    said = cli("runs", "delete-data", "a", "b", "--by", "ann").stdout
+    assert said == "2 runs marked for data deletion.\n"
+    assert states(cli)["a"] == "REQUESTED_DATA_DELETED"
+    assert history(cli, "a")[-1]["by"] == "ann"
+    already = cli("runs", "delete-data", "a").stdout
+    assert already == "0 runs marked for data deletion. 1 already were.\n"
+    asyncio.run(until_deleted(cli, "a"))
+    shown = cli.json("runs", "show", "a")
+    assert (shown["data"], shown["labels"]) == (None, {})
+    assert "the data was deleted" in cli("runs", "history", "a", "--data").stdout
+    entries = cli.json("runs", "history", "a", "--data")
+    assert [entry["data"] for entry in entries] == [None] * 4
+
+
+async def until_deleted(cli: CommandLine, foreign_id: str) -> None:
+    """Run the workflow until the data of a run is deleted."""
+    async with Runtime.local(letters, records=cli.records) as runtime:
+        client = runtime.client(letters)
+        handle = client.handle((await client.latest(foreign_id)).run_id)
+        assert [each.run_state async for each in handle.follow()][-1] is RunState.DATA_DELETED
+
+
+def test_runs_are_chosen_by_labels(cli: CommandLine) -> None:
+    line = {"foreign_id": "g", "data": {"to": "gil"}, "labels": {"tenant": "acme", "size": "S"}}
+    arguments = ("run", REFERENCE, "--runtime", "local", "--input", "-")
+    cli(*arguments, given=json.dumps(line) + "\n")
+    by_label = ("--label", "tenant=acme", "--label", "size=S")
+    (found,) = cli.json("runs", "list", *by_label)
+    assert (found["foreign_id"], found["labels"]) == ("g", line["labels"])
+    assert cli.json("runs", "list", "--label", "tenant=acme", "--label", "size=L") == []
+    assert "labels      tenant=acme size=S\n" in cli("runs", "show", "g").stdout
+    said = cli("runs", "delete-data", *by_label, "--yes").stdout
+    assert said == "1 run marked for data deletion.\n"
+
+
 def test_a_fork_is_a_new_run_and_its_history_says_from_where(cli: CommandLine) -> None:
     (run,) = cli.json("runs", "list", "--foreign-id", "a")
     asked = ("--foreign-id", "g", "--idempotency-key", "k", "--reason", "once more", "--by", "ann")
@@ -154,6 +193,14 @@ def test_a_cancellation_may_include_all_children_or_none(cli: CommandLine) -> No
         (("cancel", "", "--reason", "x"), 3, "no run ''"),
         (("cancel", "\udcff", "--reason", "x"), 3, "no run '\\udcff'"),
         (("cancel", "c"), 2, "reason: give one: the history keeps why a run was cancelled"),
+        (("delete-data", "c"), 4, "delete_data is refused: it is PAUSED, not finished. Wait for"),
+        (("delete-data", "a", "--reason", "x"), 2, "reason: leave it out: it would be deleted"),
+        (("resume", "--label", "tenant", "--yes"), 2, "--label: write NAME=VALUE, e.g. tenant=ac"),
+        (
+            ("resume", "--label", "a=1", "--label", "a=2", "--yes"),
+            2,
+            "--label: a is given twice; a label has one value",
+        ),
         (("pause", "zzz", "--reason", "x"), 3, "no run 'zzz' exists."),
         (("retry", "c"), 4, "retry is refused: it was paused by no error. Resume it instead."),
         (("resume", "--older-than", "soon", "--yes"), 2, "--older-than: 'soon' is not a time"),

@@ -128,37 +128,39 @@ def test_a_deploy_restarts_the_workflows_whose_code_has_changed_and_says_so(
     try:
         assert (
             project.deploy("memos", "letters_out")
-            == f"memos: started, 2 roles.\nletters: started, 2 roles.\n{where}"
+            == f"memos: started, 3 roles.\nletters: started, 3 roles.\n{where}"
         )
         first = project.pids()
         assert (
             project.deploy("memos", "letters_out")
-            == f"memos: unchanged, 2 roles.\nletters: unchanged, 2 roles.\n{where}"
+            == f"memos: unchanged, 3 roles.\nletters: unchanged, 3 roles.\n{where}"
         )
         assert project.pids() == first
 
         project.edit("letters_out", "v2")
         assert project.deploy("memos", "letters_out") == (
-            "memos: unchanged, 2 roles.\n"
-            f"letters: restarted, 2 roles, its code has changed.\n{where}"
+            "memos: unchanged, 3 roles.\n"
+            f"letters: restarted, 3 roles, its code has changed.\n{where}"
         )
         second = project.pids()
         assert {name for name in first if first[name] != second[name]} == {
             letters,
             "letters-bulk-1-of-1",
+            "letters-data-1-of-1",
         }
 
         (restarted,) = json.loads(project.deploy("memos", "--restart", "--json"))["workflows"]
         assert restarted == {
             "workflow": "memos",
             "change": "restarted",
-            "roles": [memos, "memos-bulk-1-of-1"],
+            "roles": [memos, "memos-bulk-1-of-1", "memos-data-1-of-1"],
             "why": "as asked for",
         }
         third = project.pids()
         assert {name for name in second if second[name] != third[name]} == {
             memos,
             "memos-bulk-1-of-1",
+            "memos-data-1-of-1",
         }
 
         project.edit("letters_out", "v1")

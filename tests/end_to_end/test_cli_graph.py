@@ -91,6 +91,6 @@ def test_what_can_not_be_drawn_is_one_line(cli: CommandLine, tmp_path: Path) -> 
 
 
 def test_records_that_do_not_have_the_workflow_are_refused(sent: CommandLine) -> None:
-    other = "tests.end_to_end.shop:orders"
+    other = "tests.shop.shop:orders"
     done = sent("graph", other, "--records", sent.records, expect=2)
     assert "orders" in done.stderr

@@ -97,6 +97,25 @@ def test_history_shows_with_data_what_each_version_has_changed(cli: CommandLine)
     ]
 
 
+@pytest.mark.timeout(120)
+def test_the_error_of_a_failed_attempt_is_shown_with_its_trace_on_request(
+    cli: CommandLine,
+) -> None:
+    given = json.dumps({"foreign_id": "e", "data": {"to": "the moon"}})
+    command = ("run", "tests.end_to_end.letters:letters", "--runtime", "local", "--input", "-")
+    cli(*command, given=given, expect=8)
+    kind, message = "workflow_ray.definition.halt.Fatal", "no box there"
+    error = cli.json("runs", "history", "e")[-1]["error"]
+    assert error == {"type": kind, "message": message, "trace": None}
+    assert f"{kind}: {message}" in cli("runs", "show", "e").stdout
+    shown = cli("runs", "history", "e", "--trace").stdout
+    assert "     Traceback (most recent call last):\n" in shown
+    assert 'raise Fatal("no box there")' in shown
+    traced = cli.json("runs", "show", "e", "--trace")["error"]
+    assert traced["trace"].endswith(f"Fatal: {message}\n")
+    assert cli.json("runs", "history", "e", "--trace", "--data")[-1]["error"] == traced
+
+
 def test_an_unknown_run_exits_with_3(cli: CommandLine) -> None:
     for command in ("show", "history"):
         assert (

@@ -68,7 +68,7 @@ def test_deployed_workflows_run_without_a_command(cli: CommandLine) -> None:
     deployed = cli("deploy", "examples.orders:orders", "tests.end_to_end.letters:letters").stdout
     assert (
         deployed
-        == f"orders: started, 4 roles.\nletters: started, 2 roles.\nRunning on {cli.records}.\n"
+        == f"orders: started, 5 roles.\nletters: started, 3 roles.\nRunning on {cli.records}.\n"
     )
     names = [actor["name"] for actor in cli.roles()]
     assert {"orders-1-consumer-1-of-1", "letters-1-consumer-1-of-1"} <= set(names)

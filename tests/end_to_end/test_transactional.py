@@ -1,11 +1,6 @@
 """What a transactional step writes is there once, whenever its process is killed."""
 
 import asyncio
-import json
-import random
-import sys
-from asyncio.subprocess import PIPE
-from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,14 +13,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from tests.end_to_end import ledgers
 from tests.end_to_end.ledgers import At, Row
-from tests.end_to_end.test_within import database_of
-from tests.end_to_end.transfers import Transfer, TransferStatus, workflow_of
+from tests.end_to_end.placing import database_of
+from tests.end_to_end.transfers_soak import Soak
 from tests.end_to_end.workers import POLL
-from workflow_ray import Client, RunState, Runtime, Trigger, connect
+from workflow_ray import Client, RunState, Runtime, Trigger
 
-ROOT = Path(__file__).parents[2]
-RUNS, WORKERS, KILLS = 40, 3, 12
-ALL_RUNS, ALL_WORKERS, ALL_KILLS = 2_000, 20, 200
 PATIENCE = timedelta(seconds=150)
 
 
@@ -46,47 +38,18 @@ def records(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return f"{url}?{option}" if option else url
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 async def test_each_row_is_there_once_however_often_workers_are_killed(
-    records: str, rng: random.Random, thorough: bool
+    records: str, seed: int, thorough: bool
 ) -> None:
-    is_file = records.startswith("sqlite")
-    runs, kills = (ALL_RUNS, ALL_KILLS) if thorough else (RUNS, KILLS)
-    workers = 1 if is_file else ALL_WORKERS if thorough else WORKERS
-    workflow = workflow_of(records)
-    async with Runtime.local(workflow, records=records):
-        pass  # it is deployed
-    engine = create_async_engine(database_of(records))
-    async with engine.begin() as connection:
-        await connection.execute(text("CREATE TABLE transfers (number INTEGER, status INTEGER)"))
-    arguments = (records, str(workers), str(kills), str(rng.random()))
-    bank = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.end_to_end.transfers", *arguments), cwd=ROOT, stdout=PIPE
-    )
-    try:
-        async with connect(workflow, records=records, patience=60) as client:
-            triggers: list[Trigger[Transfer, TransferStatus]] = [
-                Trigger(str(number), Transfer(number=number), idempotency_key=str(number))
-                for number in range(runs)
-            ]
-            for handle, _ in await client.trigger_many(triggers):
-                run = await handle.wait(timeout=PATIENCE)
-                assert run.status is TransferStatus.DONE, run.reason
-                versions = [entry.version for entry in await handle.history()]
-                assert versions == list(range(1, run.version + 1))
-            assert await client.counts() == {(TransferStatus.DONE, RunState.COMPLETED): runs}
-    finally:
-        bank.terminate()
-        printed, _ = await bank.communicate()
-    killed_before = Counter(json.loads(line) for line in printed.splitlines())
-    print(killed_before)
-    assert sum(killed_before.values()) >= kills / 2, "the others were killed before they had work"
-    async with engine.connect() as connection:
-        rows = (await connection.execute(text("SELECT number, status FROM transfers"))).all()
-    assert Counter((number, status) for number, status in rows) == Counter(
-        (number, status) for number in range(runs) for status in (1, 2)
-    )
-    await engine.dispose()
+    runs, workers, kills = (2000, 20, 120) if thorough else (40, 3, 12)
+    if records.startswith("sqlite"):
+        workers = 1  # at a time: one process runs the steps of a file
+    soak = Soak(records, runs, workers, kills, str(seed), lease=5.0 if thorough else 1.0)
+    soak.patience = PATIENCE.total_seconds() * (7 if thorough else 1)
+    await soak.run()
+    print(soak.killed_before)
+    assert sum(soak.killed_before.values()) >= kills / 2, "the others had no work"
 
 
 # --- what becomes of what a step has written ----------------------------------------------------

@@ -5,23 +5,19 @@ import json
 import sys
 from asyncio.subprocess import PIPE
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import create_engine, text
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import scoped_session, sessionmaker
 
-from tests.end_to_end.placing import Order, OrderStatus, place, placed
-from workflow_ray import Client, Runtime, connect, sync
-from workflow_ray.errors import InvalidInput, RunNotFound
+from tests.end_to_end.placing import Order, OrderStatus, database_of, place, placed
+from workflow_ray import Client, RunState, Runtime, connect, sync
+from workflow_ray.errors import InvalidInput, RunActive, RunNotFound
 
 ROOT = Path(__file__).parents[2]
-DRIVERS = {
-    "sqlite": "sqlite+aiosqlite",
-    "postgresql": "postgresql+asyncpg",
-    "mariadb": "mysql+asyncmy",
-}
 SOON = 30.0
 
 
@@ -38,13 +34,6 @@ def records(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "mariadb":
         return str(request.getfixturevalue("mariadb_url"))
     return f"{request.getfixturevalue('postgres_url')}?schema=workflows"
-
-
-def database_of(records: str) -> str:
-    """Return the application's URL of the database that holds the records."""
-    url = make_url(records).set(query={})
-    driver = DRIVERS[url.drivername]
-    return url.set(drivername=driver).render_as_string(hide_password=False)
 
 
 @pytest.mark.timeout(180)
@@ -95,6 +84,31 @@ async def test_a_client_elsewhere_writes_in_its_own_transaction(records: str) ->
         await session.rollback()
         with pytest.raises(RunNotFound):
             await handle.get()
+    await engine.dispose()
+
+
+async def test_a_run_is_replaced_in_a_transaction_of_the_application(records: str) -> None:
+    engine = create_async_engine(database_of(records))
+    later = timedelta(hours=1)
+    async with (
+        Runtime.local(placed, records=records),
+        connect(placed, records=records) as client,
+        AsyncSession(engine) as session,
+    ):
+        first = await client.trigger("1", Order(number=1), delay=later)
+        undone = await client.trigger(
+            "1", Order(number=2), if_active="replace", delay=later, within=session
+        )
+        await session.rollback()
+        assert (await first.get()).run_state is RunState.INITIATED
+        with pytest.raises(RunNotFound):
+            await undone.get()
+        second = await client.trigger("1", Order(number=3), if_active="replace", within=session)
+        with pytest.raises(RunActive):
+            await client.trigger("1", Order(number=4), if_active="replace", within=session)
+        await session.commit()
+        assert (await first.get()).run_state is RunState.CANCELLED
+        assert (await second.wait(timeout=SOON)).data.number == 3
     await engine.dispose()
 
 

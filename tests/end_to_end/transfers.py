@@ -1,9 +1,10 @@
 """A workflow whose step writes a row in the transaction of its transition, and its workers.
 
-    python -m tests.end_to_end.transfers RECORDS WORKERS KILLS SEED
+    python -m tests.end_to_end.transfers RECORDS WORKERS KILLS SEED LEASE
 
 It runs so many workers at a time until it gets SIGTERM. The first KILLS of them are killed by
-SIGKILL before a random statement of their steps' transactions, and replaced.
+SIGKILL before a statement of their steps' transactions, and replaced: each of the first STATEMENTS
+as often as the others, in a random order.
 """
 
 import asyncio
@@ -14,8 +15,9 @@ import signal
 import sqlite3
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
+from itertools import islice
 from typing import Any, Literal, TypeAlias, cast
 
 from pydantic import BaseModel
@@ -29,9 +31,8 @@ from workflow_ray import Retry, Run, Status, Workflow
 from workflow_ray.runtime.local import LocalRuntime
 from workflow_ray.runtime.urls import Urls
 
-LEASE = 1.0
 STATEMENTS = 40
-"""A worker is killed before one of its first statements."""
+"""A worker is killed before one of its first statements, which are those of two or three steps."""
 RETRY = Retry(attempts=1000, backoff=timedelta(milliseconds=10))
 
 
@@ -134,26 +135,35 @@ class Trap:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-async def work(records: str) -> None:
-    async with LocalRuntime([workflow_of(records)], Urls.of(records), lease=LEASE):
+async def work(records: str, lease: float) -> None:
+    async with LocalRuntime([workflow_of(records)], Urls.of(records), lease=lease):
         await asyncio.Event().wait()
 
 
-def start_worker(records: str, kill_at: int | None) -> int:
+def start_worker(records: str, lease: float, kill_at: int | None) -> int:
     """Start a worker, and return the id of its process."""
     if (child := os.fork()) == 0:
         try:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             if kill_at is not None:
                 Trap(kill_at).arm(records)
-            asyncio.run(work(records))
+            asyncio.run(work(records, lease))
         finally:
             os._exit(1)
     return child
 
 
-def main(records: str, workers: str, kills: str, seed: str) -> None:
-    left, rng, alive = int(kills), random.Random(seed), set[int]()
+def places(rng: random.Random, kills: int) -> Iterator[int]:
+    """Yield the statement before which each of the workers is killed."""
+    every = list(range(1, STATEMENTS + 1))
+    for _ in range(0, kills, STATEMENTS):
+        rng.shuffle(every)
+        yield from every
+
+
+def main(records: str, workers: str, kills: str, seed: str, lease: str) -> None:
+    alive = set[int]()
+    kill_at = islice(places(random.Random(seed), int(kills)), int(kills))
 
     def end(*_: object) -> None:
         for worker in alive:
@@ -163,8 +173,7 @@ def main(records: str, workers: str, kills: str, seed: str) -> None:
     signal.signal(signal.SIGTERM, end)
     while True:
         while len(alive) < int(workers):
-            alive.add(start_worker(records, rng.randint(1, STATEMENTS) if left > 0 else None))
-            left -= 1
+            alive.add(start_worker(records, float(lease), next(kill_at, None)))
         ended, status = os.wait()
         alive.discard(ended)
         if not os.WIFSIGNALED(status):

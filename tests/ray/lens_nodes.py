@@ -60,7 +60,9 @@ async def check_inspection(records: str) -> None:
     """Check what `workflow-ray status` finds."""
     found = await inspect(records)
     assert found is not None
-    roles = {role.name: role for role in held_by_actors(found.actors, found.in_flight)}
+    roles = {
+        role.name: role for role in held_by_actors(found.actors, found.in_flight, found.breakers)
+    }
     assert (roles[ROLE].phase, roles[ROLE].why, roles[ROLE].failures) == ("waiting", WAITS, 0)
     assert roles["photos-2-consumer-1-of-1"].phase == "running", "it asks for half a CPU"
 

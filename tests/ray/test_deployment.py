@@ -34,6 +34,7 @@ ROLES = [
     "parcels-2-consumer-1-of-1",
     "parcels-3-consumer-1-of-1",
     "parcels-bulk-1-of-1",
+    "parcels-data-1-of-1",
 ]
 
 
@@ -124,7 +125,7 @@ async def test_deploying_another_workflow_does_not_touch_the_first(deployment: D
         handle = await runtime.client(letters).trigger("letter", Letter())
         await handle.wait_for(LetterStatus.POSTED, timeout=SOON)
         after = {one.name: one.pid for one in await runtime.status()}
-    own = {"letters-1-consumer-1-of-1", "letters-bulk-1-of-1"}
+    own = {"letters-1-consumer-1-of-1", "letters-bulk-1-of-1", "letters-data-1-of-1"}
     assert after == before | {name: after[name] for name in own}
 
 

@@ -7,11 +7,11 @@ import msgspec
 import pytest
 
 from tests.adapters.kafka.others import others
-from tests.end_to_end.shop import Order, OrderStatus, Payment, invoices, orders, paid
 from tests.ray.conftest import Deployment as RayDeployment
 from tests.ray.fakes import ALL, CONSUMER, PUBLISHER, SILENT, FakeRegistry, running, until
 from tests.ray.test_nodes import run_apart
 from tests.servers import Kafka
+from tests.shop.shop import Order, OrderStatus, Payment, invoices, orders, paid
 from workflow_ray import Runtime
 from workflow_ray.definition import RayOptions
 from workflow_ray.definition.ray_options import NOTHING

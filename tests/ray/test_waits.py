@@ -37,6 +37,7 @@ SOON = timedelta(seconds=60)
 WAITS = {
     "stages-1-consumer-1-of-1",
     "stages-bulk-1-of-1",
+    "stages-data-1-of-1",
     f"stages-{TICKS}-scheduler-1-of-1",
     "visits-1-consumer-1-of-1",  # the step
     "visits-2-consumer-1-of-1",  # the end of each child, and of all of them
@@ -44,6 +45,7 @@ WAITS = {
     "visits-4-consumer-1-of-1",  # the timeout
     "visits-4-timeout-consumer-1-of-1",
     "visits-bulk-1-of-1",
+    "visits-data-1-of-1",
     "visits-hooks-1-of-1",
     "visits-log-connector-1-of-1",
 }

@@ -7,7 +7,18 @@ from typing import Literal, TypeAlias
 
 from pydantic import BaseModel
 
-from workflow_ray import Cancel, Fatal, RayOptions, Repeat, Retry, Run, Status, Workflow, resource
+from workflow_ray import (
+    Breaker,
+    Cancel,
+    Fatal,
+    RayOptions,
+    Repeat,
+    Retry,
+    Run,
+    Status,
+    Workflow,
+    resource,
+)
 
 
 class OrderStatus(Status):
@@ -47,6 +58,7 @@ async def risk_model() -> AsyncIterator[RiskModel]:
     on_failure=OrderStatus.FAILED,
     timeout=30,
     ray=RayOptions(num_gpus=0.5, resources={"lens": 1}),
+    breaker=Breaker(error_rate=0.3, window=60, open_for=timedelta(seconds=10), probes=2),
 )
 def score(
     runs: list[OrderRun], model: RiskModel = risk_model.value

@@ -4,11 +4,18 @@ from typing import Literal
 
 from tests.typing.batches import Order, OrderRun, OrderStatus, RiskModel, orders, risk_model, score
 from tests.typing.shop import InvoiceRun, InvoiceStatus
-from workflow_ray import Pause, RayOptions, Run
+from workflow_ray import Breaker, Pause, RayOptions, Run
 
 RayOptions(num_gpus="1")  # mistake
 RayOptions(gpus=1)  # mistake
 RayOptions(resources=["lens"])  # mistake
+Breaker(error_rate="half")  # mistake
+Breaker(rate=0.5)  # mistake
+
+
+@orders.batch_step(OrderStatus.FAILED, breaker=0.5)  # mistake
+def broken(runs: list[OrderRun]) -> list[Literal[OrderStatus.SHIPPED]]:
+    return [OrderStatus.SHIPPED for _ in runs]
 
 
 @orders.batch_step  # mistake: without the status

@@ -143,6 +143,15 @@ async def hook_with_result(run: OrderRun) -> int:
     return 5
 
 
+@orders.scrub  # mistake
+async def wrong_scrubber(run: InvoiceRun) -> Order:
+    return Order(total=1)
+
+
+@orders.scrub()  # mistake
+def scrubber_without_data(run: OrderRun) -> None: ...
+
+
 async def without_proceed(call: FunctionCall) -> object:
     return None
 

@@ -34,12 +34,16 @@ CORRECT = [
     Path("tests/typing/waits.py"),
     Path("tests/typing/batches.py"),
     Path("tests/typing/blocking.py"),
+    Path("tests/typing/changes.py"),
+    Path("tests/typing/flow.py"),
 ]
 MISTAKEN = [
     Path("tests/typing/mistakes.py"),
     Path("tests/typing/mistakes_in_waits.py"),
     Path("tests/typing/mistakes_in_batches.py"),
     Path("tests/typing/mistakes_in_blocking.py"),
+    Path("tests/typing/mistakes_in_changes.py"),
+    Path("tests/typing/mistakes_in_flow.py"),
 ]
 
 

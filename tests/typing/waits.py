@@ -18,6 +18,8 @@ from workflow_ray import (
     Middleware,
     Pause,
     Proceed,
+    RayOptions,
+    Retention,
     Retry,
     Run,
     RunState,
@@ -196,7 +198,14 @@ def send(run: InvoiceRun) -> Literal[InvoiceStatus.SENT]:
     return InvoiceStatus.SENT
 
 
-@orders.connector("carts", Carts(), shards=2, retry=Retry(attempts=5), ordered=True)
+@orders.connector(
+    "carts",
+    Carts(),
+    shards=2,
+    retry=Retry(attempts=5),
+    ordered=True,
+    ray=RayOptions(memory=2**30),
+)
 async def on_cart(client: Client[Order, OrderStatus], event: ConnectorEvent) -> None:
     await client.trigger(event.key, Order.model_validate_json(event.data), idempotency_key=event.id)
 
@@ -228,6 +237,21 @@ async def thank(run: OrderRun) -> None: ...
 @orders.on_pause
 @orders.on_cancel(retry=Retry(attempts=9))
 def tell(run: OrderRun, stock: Warehouse = warehouse.value) -> None: ...
+
+
+@orders.scrub
+async def forget(run: OrderRun, stock: Warehouse = warehouse.value) -> Order:
+    run.labels["stage"] = "deleted"
+    return Order(total=run.data.total)
+
+
+def forget_at_once(run: OrderRun) -> Order:
+    return Order(total=0)
+
+
+plain_scrubber: Callable[[OrderRun], Order] = Workflow(
+    "others", Order, OrderStatus, retention=Retention(completed=timedelta(days=30), keys=86_400)
+).scrub(retry=Retry(attempts=9))(forget_at_once)
 
 
 def message_of(

@@ -3,7 +3,19 @@
 import subprocess
 import sys
 
-HEAVY = {"aiokafka", "alembic", "asyncmy", "asyncpg", "ray", "redis", "rich", "sqlalchemy", "typer"}
+HEAVY = {
+    "aiokafka",
+    "alembic",
+    "asyncmy",
+    "asyncpg",
+    "cryptography",
+    "fsspec",
+    "ray",
+    "redis",
+    "rich",
+    "sqlalchemy",
+    "typer",
+}
 
 
 def test_the_package_is_imported_without_what_only_some_of_it_needs() -> None:

@@ -31,6 +31,10 @@ def pins() -> dict[str, str]:
     return dict(line.lower().replace("_", "-").split("==") for line in lines)
 
 
+OF_CODECS = {"encryption", "claim-checks"}
+"""The extras of codecs, which are not found by a URL's scheme."""
+
+
 def extras() -> dict[str, list[str]]:
     declared: dict[str, list[str]] = project()["optional-dependencies"]
     return declared
@@ -79,6 +83,7 @@ def test_everything_that_is_asked_for_is_pinned() -> None:
 
 def test_each_adapter_that_needs_more_has_an_extra_and_all_of_them_are_in_all() -> None:
     asked_for = {extra for _, extra in OURS.values() if extra}
+    asked_for |= OF_CODECS
     assert asked_for == extras().keys() - {"all", "dev"}
     assert extras()["all"] == [
         f"workflow-ray[{','.join(extra for extra in extras() if extra in asked_for)}]"

@@ -9,13 +9,20 @@ from typing import Any, Literal, NamedTuple
 from pydantic import BaseModel
 
 from workflow_ray import (
+    Breaker,
     Cancel,
     Children,
+    ClaimChecks,
     Client,
+    Compression,
+    Encryption,
+    FlowControl,
     Handle,
     Pause,
+    Rate,
     RayOptions,
     Repeat,
+    Retention,
     Retry,
     Run,
     RunState,
@@ -25,6 +32,9 @@ from workflow_ray import (
     Trigger,
     Workflow,
     connect,
+    keys_from_env,
+    keys_from_file,
+    new_key,
     resource,
     source,
 )
@@ -83,6 +93,15 @@ TEXT_OR_NONE = [5, b"text"]
 FLAG = ["no", 1, None]
 AMOUNT = [-1, "1", None, True, nan, inf, 0.00001]
 COUNT = [0, -1, 1.5, "1", True]
+LABELS: list[Any] = [
+    5,
+    "tenant=acme",
+    {"": "x"},
+    {"tenant": 5},
+    {5: "x"},
+    {"a": "\0"},
+    {"a": "x" * 300},
+]
 DURATION = ["5s", -1, nan, inf, timedelta.max, True, 10**400, 10**5000]
 TIME = ["now", 5, NAIVE]
 STATUS = [1, "NEW", Other.X]
@@ -142,6 +161,35 @@ MADE: dict[str, tuple[Callable[..., Any], dict[str, Any], Wrong]] = {
             "accelerator_type": ["", 5],
         },
     ),
+    "Rate": (
+        Rate,
+        {"count": 1, "per": 1},
+        {"count": [*COUNT, None], "per": [*DURATION, None, 0]},
+    ),
+    "FlowControl": (
+        FlowControl,
+        {},
+        {
+            "concurrency": COUNT,
+            "concurrency_per_key": [*COUNT, 1],
+            "rate": [1, "1/s", (1, 2)],
+            "rate_per_key": [1, "1/s", (1, 2), Rate(1, per=1)],
+            "key": [5, "tenant", noted],
+            "priority": [5, "urgency", noted],
+        },
+    ),
+    "Breaker": (
+        Breaker,
+        {},
+        {
+            "error_rate": [-1, 0, "1", None, True, nan, inf],
+            "window": [*DURATION, None, 0],
+            "least": [*COUNT, None],
+            "open_for": [*DURATION, None, 0],
+            "max_open_for": [*DURATION, None],
+            "probes": [*COUNT, None],
+        },
+    ),
     "Retry": (
         Retry,
         {},
@@ -168,6 +216,18 @@ MADE: dict[str, tuple[Callable[..., Any], dict[str, Any], Wrong]] = {
             "reason": TEXT_OR_NONE,
             "created_at": TIME,
             "updated_at": TIME,
+            "labels": LABELS,
+        },
+    ),
+    "Retention": (
+        Retention,
+        {},
+        {
+            "completed": DURATION,
+            "cancelled": DURATION,
+            "data_deleted": DURATION,
+            "history": [*DURATION, 60, timedelta(hours=23)],
+            "keys": DURATION,
         },
     ),
     "Run.start": (
@@ -180,8 +240,30 @@ MADE: dict[str, tuple[Callable[..., Any], dict[str, Any], Wrong]] = {
             "start_at": STATUS,
             "if_active": [None, "raise", [], 5],
             "cascade": FLAG,
+            "labels": LABELS,
         },
     ),
+    "ClaimChecks": (
+        ClaimChecks,
+        {"place": "file:///claims"},
+        {"place": [5, None, "claims", b"file:///claims"], "above": [-1, 1.5, "1", True]},
+    ),
+    "Compression": (
+        Compression,
+        {},
+        {"above": [-1, 1.5, "1", None, True], "level": [0, 10, 1.5, "1", None, True]},
+    ),
+    "Encryption": (
+        Encryption,
+        {"keys": [new_key("one")]},
+        {
+            "keys": [5, None, [], [5], ["one"], "one:AAAA", b"text"],
+            "run_keys": [5, "keys", b"sqlite:///keys.db", object()],
+        },
+    ),
+    "keys_from_env": (keys_from_env, {}, {"variable": [*TEXT, ""]}),
+    "keys_from_file": (keys_from_file, {}, {"path": [*TEXT, ""]}),
+    "new_key": (new_key, {}, {"name": [*TEXT, "", "a:b", "a b", "x" * 50]}),
     "Children": (Children, {}, {"runs": [5, [5], [Order()], "text", None]}),
     "resource": (resource, {}, {"function": [None, 5, print, finish, int, Order]}),
     "source": (
@@ -225,6 +307,7 @@ MADE: dict[str, tuple[Callable[..., Any], dict[str, Any], Wrong]] = {
             "timeouts": URL,
             "rollback": FLAG,
             "replace": FLAG,
+            "strand": FLAG,
         },
     ),
     "Runtime.ray": (
@@ -240,6 +323,7 @@ MADE: dict[str, tuple[Callable[..., Any], dict[str, Any], Wrong]] = {
             "restart": FLAG,
             "rollback": FLAG,
             "replace": FLAG,
+            "strand": FLAG,
         },
     ),
     "WorkflowTester": (
@@ -264,6 +348,8 @@ AWAITED: dict[str, tuple[Callable[[World], Callable[..., Any]], dict[str, Any], 
             "start_at": STATUS,
             "idempotency_key": [*TEXT_OR_NONE, "", "x" * 300],
             "if_active": [None, "wait", [], 5],
+            "delay": [*DURATION, None],
+            "labels": LABELS,
             "within": WITHIN,
         },
     ),
@@ -281,6 +367,8 @@ AWAITED: dict[str, tuple[Callable[[World], Callable[..., Any]], dict[str, Any], 
                 ["text"],
                 [Trigger(5, Order())],  # type: ignore[arg-type]  # it is wrong
                 [Trigger("1", Order(), start_at=Other.X)],
+                [Trigger("1", Order(), delay="soon")],  # type: ignore[arg-type]  # it is wrong
+                [Trigger("1", Order(), labels={"": "x"})],
             ],
         },
     ),
@@ -300,6 +388,7 @@ AWAITED: dict[str, tuple[Callable[[World], Callable[..., Any]], dict[str, Any], 
             "failed": FLAG,
             "parent": [5, b"text"],
             "child": [5, b"text"],
+            "labels": LABELS,
             "newest_first": FLAG,
             "page_size": [*COUNT, None],
         },
@@ -310,6 +399,7 @@ AWAITED: dict[str, tuple[Callable[[World], Callable[..., Any]], dict[str, Any], 
         {
             "action": ["fold", None, 5, ["pause"]],
             **REASON,
+            "to": [*STATUS, At.DONE],  # only a move has it
             "status": [*STATUS, [Other.X], [1], {"NEW"}],
             "run_state": [1, "PAUSED", ["PAUSED"], {RunState}],
             "failed": FLAG,
@@ -319,8 +409,19 @@ AWAITED: dict[str, tuple[Callable[[World], Callable[..., Any]], dict[str, Any], 
             "updated_before": TIME,
             "parent": [5, b"text"],
             "child": [5, b"text"],
+            "labels": LABELS,
             "dry_run": FLAG,
         },
+    ),
+    "Client.delete_data": (
+        lambda world: world.client.delete_data,
+        {"run_id": "nothing"},
+        {"run_id": TEXT, "by": REASON["by"]},
+    ),
+    "Handle.delete_data": (
+        lambda world: world.handle.delete_data,
+        {},
+        {"by": REASON["by"]},
     ),
     "Client.bulk_job": (
         lambda world: world.client.bulk_job,
@@ -331,6 +432,23 @@ AWAITED: dict[str, tuple[Callable[[World], Callable[..., Any]], dict[str, Any], 
         lambda world: world.client.bulk_job("nothing").wait,
         {},
         {"timeout": DURATION},
+    ),
+    "Client.limits": (lambda world: world.client.limits, {}, {}),
+    "Client.set_limits": (
+        lambda world: world.client.set_limits,
+        {"status": At.NEW, "concurrency": 1},
+        {
+            "status": [*STATUS, None],
+            "concurrency": COUNT,
+            "concurrency_per_key": COUNT,
+            "rate": [1, "1/s", (1, 2)],
+            "rate_per_key": [1, "1/s", (1, 2)],
+        },
+    ),
+    "Client.reset_limits": (
+        lambda world: world.client.reset_limits,
+        {},
+        {"status": [*STATUS, None]},
     ),
     "Client.callback": (
         lambda world: world.client.callback,
@@ -475,11 +593,32 @@ ELSEWHERE = {
     ),
     "Workflow.encode": "test_data.py: it takes data alone",
     "Workflow.decode": "for what is stored: its errors are pydantic's",
+    "Workflow.migrate": "test_migrations.py: its mistakes are collected",
+    "Workflow.migrated": "for what is stored: its errors are of ValueError",
     "Workflow.status_of": "for what is stored: its error is KeyError",
     "Workflow.checked": "it takes nothing",
     "Diagram": "made by `Workflow.graph`",
     **dict.fromkeys(("Diagram.dot", "Diagram.mermaid", "Diagram.svg"), "it takes nothing"),
     "Retry.delay": "for this package",
+    **dict.fromkeys(("Retention.ages", "Retention.is_empty"), "it takes nothing"),
+    "Workflow.scrub": "test_one_mistake_in_waits.py: its mistakes are collected",
+    **dict.fromkeys(("ClaimCheck", "Codec", "Payload", "RunKeys", "Unreadable"), "a type"),
+    **{
+        f"{name}.{method}": "written by users, or called by this package"
+        for name, methods in {
+            "ClaimCheck": ("delete", "read", "runs", "write"),
+            "RunKeys": ("add", "delete", "get", "page", "replace"),
+            **dict.fromkeys(
+                ("Codec", "ClaimChecks", "Compression", "Encryption"),
+                ("decode", "digests", "encode", "forget", "kept"),
+            ),
+        }.items()
+        for method in methods
+    },
+    "Encryption.rewrap": "it takes nothing",
+    "Client.sweep_codecs": "it takes nothing",
+    "Breaker.open_seconds": "for this package",
+    "ErrorDetail": "made by a role",
     "Children.stored": "for this package: it takes what is stored",
     "ConnectorEvent": "made by a source",
     "Client.with_default_keys": "for this package: a connector makes it",
@@ -500,6 +639,7 @@ ELSEWHERE = {
     "Handle": "made by a client",
     "Entry": "made by a handle",
     "ScheduleInfo": "made by a client",
+    "StatusLimits": "made by a client",
     "DeadLetter": "made by a client",
     "DeadLetterContent": "made by a client",
     "DeadLetters": "made by a client",

@@ -10,9 +10,10 @@ from msgspec.structs import replace
 
 from workflow_ray.errors import StoreFull, StoreMissing, StoreReadOnly
 from workflow_ray.ports import SystemClock, persist
-from workflow_ray.records import RunId, Version, WaitingQuery, WriteGroup
+from workflow_ray.records import Removal, RunId, Version, WaitingQuery, WriteGroup
 from workflow_ray.testing.clock import FakeClock
 from workflow_ray.testing.conformance.base import LONG, begin, result_of
+from workflow_ray.testing.conformance.posts import end
 from workflow_ray.testing.conformance.runs import (
     CREATED_TOPIC,
     event,
@@ -143,14 +144,18 @@ async def test_a_full_server_refuses_writes_and_still_reads_and_removes(
         RedisAdapter().create(server.url)
         async with RedisAdapter().open_records(server.url, clock=clock, exclusive=False) as store:
             publisher, run = await acquired(store), new_run(events=[event()])
-            await store_all(store, run)
+            old = new_run(key="cart-1")
+            await store_all(store, run, old, end(old))
             client.config_set("maxmemory", 1)
             with pytest.raises(StoreFull):
                 await store_all(store, step(run), new_run())
             assert await versions(store, run.run_id) == [1]
             (entry,) = await store.pending(publisher, limit=10, wait=0)
             await store.published(publisher, [entry.id])
+            removal = Removal(workflow="orders", runs=(old.run_id,))
+            await store.store([WriteGroup(removals=(removal,), fence=publisher)])
             await store.release(publisher)
+            assert await store.lookup([old.run_id]) == [None]
             client.config_set("maxmemory", 0)
             await store_all(store, step(run))
 

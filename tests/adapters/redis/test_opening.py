@@ -11,6 +11,7 @@ from pathlib import Path
 from time import monotonic
 
 import pytest
+from msgspec.structs import replace
 
 from workflow_ray.errors import (
     AccessDenied,
@@ -22,15 +23,18 @@ from workflow_ray.errors import (
     StoreTooNew,
     StoreUnavailable,
 )
-from workflow_ray.records import Version
+from workflow_ray.records import NewTimeout, Removal, RunState, Version, WriteGroup
 from workflow_ray.testing.clock import FakeClock
 from workflow_ray.testing.conformance.base import LONG, begin, result_of
+from workflow_ray.testing.conformance.posts import callback, message_of, post
 from workflow_ray.testing.conformance.runs import (
     CREATED_TOPIC,
     PARTITIONS,
     event,
     new_run,
+    step,
     store_all,
+    stored,
     stored_run,
 )
 from workflow_ray_adapters.redis import RedisAdapter
@@ -194,9 +198,9 @@ async def test_a_key_of_another_type_in_place_of_the_store_is_refused(
 async def test_a_newer_format_is_refused_unless_it_says_that_this_code_can_use_it(
     url: str, behind: Driver, clock: FakeClock
 ) -> None:
-    behind.hset(f"{BASE}:store", mapping={"format": "4", "usable_from": "4"})
+    behind.hset(f"{BASE}:store", mapping={"format": "5", "usable_from": "5"})
     await refused(url, StoreTooNew, "Update workflow_ray")
-    behind.hset(f"{BASE}:store", "usable_from", "3")
+    behind.hset(f"{BASE}:store", "usable_from", "4")
     async with RedisAdapter().open_records(url, clock=clock) as store:
         await stored_run(store)
 
@@ -210,7 +214,31 @@ async def test_a_store_of_format_2_is_raised_to_this_one_by_the_next_deploy_and_
     async with RedisAdapter().open_records(url, clock=clock) as store:
         assert await store.lookup([record.run_id]) == [record]
     RedisAdapter().create(url)
-    assert behind.hmget(f"{BASE}:store", "format", "usable_from") == ["3", "3"]
+    assert behind.hmget(f"{BASE}:store", "format", "usable_from") == ["4", "4"]
+
+
+async def test_a_store_of_format_3_gets_the_indexes_of_messages_and_timeouts(
+    url: str, behind: Driver, clock: FakeClock
+) -> None:
+    async with RedisAdapter().open_records(url, clock=clock) as store:
+        expiry = NewTimeout(name="expiry", workflow="orders", partition=0, after=60.0)
+        run = replace(new_run(), timeouts=(expiry,))
+        await store_all(store, run)
+        message = callback(run, statuses=(run.status,))
+        await post(store, message)
+        end = step(run, run_state=RunState.COMPLETED)
+        await store_all(store, end)
+    for names in ("posted:*", "timeouts_of:*"):
+        behind.delete(*behind.scan_iter(match=f"{BASE}:{names}"))
+    behind.hset(f"{BASE}:run:{run.run_id}", "extra", "0 0 0 0 0")
+    behind.hset(f"{BASE}:store", mapping={"format": "3", "usable_from": "3"})
+    RedisAdapter().create(url)
+    async with RedisAdapter().open_records(url, clock=clock) as store:
+        assert (await stored(store, run.run_id)).data_version == 1
+        removal = Removal(workflow="orders", runs=(run.run_id,))
+        await store.store([WriteGroup(removals=(removal,))])
+        assert (await message_of(store, message.key)).payload == b""
+    assert not list(behind.scan_iter(match=f"{BASE}:due:*"))
 
 
 async def test_a_format_that_this_code_can_not_read_is_refused_with_a_way_out(

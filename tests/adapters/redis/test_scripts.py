@@ -13,7 +13,9 @@ from workflow_ray.records import (
     Conflict,
     Fence,
     MessageQuery,
+    ParkedQuery,
     Position,
+    Removal,
     RunId,
     RunQuery,
     RunState,
@@ -22,10 +24,12 @@ from workflow_ray.records import (
     TimeoutKey,
     Version,
     Write,
+    WriteGroup,
 )
 from workflow_ray.testing.clock import START, FakeClock
+from workflow_ray.testing.conformance.flow import parked_at
 from workflow_ray.testing.conformance.kin import GATHERED, child, starting
-from workflow_ray.testing.conformance.posts import callback, post
+from workflow_ray.testing.conformance.posts import callback, end, post
 from workflow_ray.testing.conformance.runs import (
     CONSUMERS,
     CREATED_TOPIC,
@@ -59,6 +63,29 @@ BATCHES: dict[str, Batch] = {
     ),
     "messages": lambda store, _, runs: store.messages(
         MessageQuery(run_ids=tuple(run.run_id for run in runs))
+    ),
+    "park": lambda store, _, runs: store_all(
+        store, *(parked_at(step(run, status=run.status), run.run_id[-1:]) for run in runs)
+    ),
+    "parked": lambda store, _, runs: store.parked(
+        ParkedQuery(workflow="orders", status=1, keys=len(runs), per_key=len(runs))
+    ),
+    "label": lambda store, _, runs: store_all(
+        store, *(replace(step(run), labels={"run": run.run_id}) for run in runs)
+    ),
+    "end, erase and remove": lambda store, _, runs: store.store(
+        [
+            WriteGroup(
+                writes=tuple(replace(end(run), data=b"", erases=True) for run in runs),
+                removals=(
+                    Removal(
+                        workflow="orders",
+                        runs=tuple(run.run_id for run in runs),
+                        keys_below=new_run().run_id,
+                    ),
+                ),
+            )
+        ]
     ),
     "start children": lambda store, _, runs: store_all(
         store, *(starting(run, child(link=GATHERED)) for run in runs)

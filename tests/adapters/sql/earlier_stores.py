@@ -57,6 +57,10 @@ async def become(url: str, revision: str) -> None:
             rows.replace("X'", r"'\x")
             + "SELECT setval(pg_get_serial_sequence('outbox', 'id'), max(id)) FROM outbox;\n"
         )
+        if "INTO messages" in rows:
+            rows += (
+                "SELECT setval(pg_get_serial_sequence('messages', 'id'), max(id)) FROM messages;\n"
+            )
     await execute(url, *rows.removesuffix(";\n").split(";\n"))
 
 

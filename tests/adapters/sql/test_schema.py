@@ -16,9 +16,9 @@ from sqlalchemy import Connection, MetaData
 from workflow_ray.ports import adapter_for, scheme_of
 from workflow_ray_adapters.sql import schema
 from workflow_ray_adapters.sql.mariadb.commits import commits
+from workflow_ray_adapters.sql.metadata import metadata
 from workflow_ray_adapters.sql.schema import MIGRATIONS, REVISION, VERSION_TABLE
 from workflow_ray_adapters.sql.sqlite.connections import open_reader
-from workflow_ray_adapters.sql.tables import metadata
 
 from .databases import ALL, empty, transact
 

@@ -53,7 +53,7 @@ async def test_counters_of_processes_that_ended_are_folded(
             run = new_run()
             await store_all(store, run, step(run, run_state=RunState.COMPLETED), new_run())
             assert sum(count.runs for count in await store.counts("orders")) == 2 * at
-            kept = await store._database.read(lambda session: session.rows(counters._number))  # pyright: ignore[reportPrivateUsage]
+            kept = await store._database.read(lambda session: session.rows(counters.RUNS.number))  # pyright: ignore[reportPrivateUsage]
             assert kept[0][0] <= 6
 
 
@@ -66,7 +66,7 @@ async def test_a_counter_that_begins_while_others_are_folded_is_kept(
 
     def rows(session: Session, statement: Any, **values: Any) -> Any:
         found = read(session, statement, **values)
-        if statement is counters._others:  # pyright: ignore[reportPrivateUsage]
+        if statement == counters.RUNS.others:
             begun = (
                 "INSERT INTO counters (workflow, status, run_state, writer, runs) VALUES ('orders',"
                 " 1, 1, 'another', 5)"

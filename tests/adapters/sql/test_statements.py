@@ -11,6 +11,7 @@ from typing import Any, Self
 from uuid import uuid4
 
 import pytest
+from msgspec.structs import replace
 
 from tests.servers import MariaDB, Postgres
 from workflow_ray.ports import Store, SystemClock, records_adapter
@@ -22,6 +23,7 @@ from workflow_ray.records import (
     OnceResult,
     Position,
     Record,
+    Removal,
     RunId,
     SetAsideKey,
     SetAsideQuery,
@@ -29,10 +31,14 @@ from workflow_ray.records import (
     TimeoutKey,
     Topic,
     Version,
+    Write,
     WriteGroup,
 )
+from workflow_ray.testing.conformance.erasing import ERROR, erased
+from workflow_ray.testing.conformance.flow import admitted, new_parked, parked_at
 from workflow_ray.testing.conformance.kin import ENDED, GATHERED, child, starting
 from workflow_ray.testing.conformance.posts import callback, end, failure, taking
+from workflow_ray.testing.conformance.removing import LATER
 from workflow_ray.testing.conformance.runs import (
     CREATED_TOPIC,
     PAID_CONSUMERS,
@@ -198,6 +204,7 @@ async def each_call(store: Any, fence: Any, size: int, count: Counter) -> None:
     await count("due", store.due("orders", 1, range(size), limit=size, wait=0))
     await count("complete", store.complete([timeout.key for timeout in timeouts(records)]))
     await each_call_of_waits(store, size, count)
+    await each_call_of_extensions(store, size, count)
 
 
 async def each_call_of_waits(store: Any, size: int, count: Counter) -> None:
@@ -249,6 +256,53 @@ async def each_call_of_waits(store: Any, size: int, count: Counter) -> None:
     asked = SetAsideQuery(group=f"set-aside-{size}", due=True, limit=size)
     await count("entries set aside", store.set_aside(asked))
     await do("take back", taken_back=tuple(entry.key for entry in entries))
+
+
+async def each_call_of_extensions(store: Any, size: int, count: Counter) -> None:
+    """As each_call, for labels, errors, flow control, erasing and removals."""
+    runs = [
+        parked_at(new_run(labels={"at": f"{at}"}, key=uuid4().hex), f"{at % 3}")
+        for at in range(size)
+    ]
+
+    async def do(name: str, *writes: Write, **changes: Any) -> None:
+        await count(name, store.store([WriteGroup(writes=writes, **changes)]))
+
+    await do("parked runs", *runs)
+    admissions = [admitted(run) for run in runs]
+    await do("admissions", *admissions)
+    failed = [
+        replace(step(run, data=b"2"), labels={"at": "x"}, data_version=2, error=ERROR)
+        for run in admissions
+    ]
+    await do("labels and errors", *failed)
+    ends = [end(run) for run in failed]
+    await do("ends", *ends)
+    await do("erasing", *(erased(run) for run in ends))
+    ids = tuple(run.run_id for run in runs)
+    histories = Removal(workflow="orders", histories=ids)
+    await do("removed histories", removals=(histories,))
+    await do("removed runs", removals=(Removal(workflow="orders", runs=ids),))
+    await do("removed keys", removals=(Removal(workflow="orders", keys_below=LATER),))
+
+
+async def test_a_step_takes_no_statement_for_what_it_does_not_use(
+    store: Store, counted: Counted
+) -> None:
+    plain, extended = new_run(), new_parked("a", labels={"region": "eu"})
+    await store.store([group(plain, extended)])
+    await store.store([group(admitted(extended))])
+    seen: list[list[str]] = []
+    for _ in range(2):  # the second time all statements are prepared
+        counted[1].taken()
+        plain = step(plain, data=b"2")
+        await store.store([group(plain)])
+        seen.append(counted[1].taken())
+    written = " ".join(statement.lower() for statement in seen[1])
+    written = written.replace("error on error", "")  # of MariaDB's JSON_TABLE
+    for name in ("lane", "parking_key", "parking_changes", "labels", "error"):
+        assert name not in written
+    assert "data_version" not in written.replace("records.data_version", "", 1)
 
 
 def sent(ids: Sequence[RunId]) -> list[Event]:

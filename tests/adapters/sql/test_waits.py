@@ -85,12 +85,12 @@ async def test_a_run_that_uses_nothing_of_it_takes_no_statement_for_it(
         "existing._unfinished",
         "existing._keys",
         "existing._runs",
-        "writes._insert_record",
-        "writes._insert_key",
-        "writes._insert_entry",
-        "writes._go_on",
-        "writes._finish",
-        "counters._count",
+        "record_statements.insert_record",
+        "record_statements.insert_key",
+        "record_statements.insert_entry",
+        "record_statements.go_on",
+        "record_statements.finish",
+        "counters.increase",
     }
 
 

@@ -3,7 +3,8 @@
 from sqlalchemy import delete, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from workflow_ray_adapters.sql.tables import deployment, metadata
+from workflow_ray_adapters.sql.metadata import metadata
+from workflow_ray_adapters.sql.tables import deployment
 
 
 async def wipe(engine: AsyncEngine) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from workflow_ray.cli.data_changes import WIDTH, Unreadable, changes, parsed, shown
+from workflow_ray.records.encoded import Envelope, sealed, unreadable
 
 
 def lines_of(before: Any, after: Any) -> list[str]:
@@ -62,6 +63,14 @@ def test_control_characters_of_names_and_values_are_made_visible() -> None:
 @pytest.mark.parametrize("data", [b"", b"{", b"\xff", b'"\xff"', b"[" * 100_000])
 def test_data_that_cannot_be_read_says_so_and_how_large_it_is(data: bytes) -> None:
     with pytest.raises(Unreadable, match=f"{len(data):,} bytes that can't be read"):
+        parsed(data)
+
+
+def test_data_that_could_not_be_decoded_has_no_size() -> None:
+    with pytest.raises(Unreadable, match=r"^data that can't be read: its key was deleted$"):
+        parsed(unreadable("its key was deleted"))
+    data = sealed(Envelope("zlib", 40, b"payload"))
+    with pytest.raises(Unreadable, match=f"^{len(data)} bytes that can't be read: it is encoded"):
         parsed(data)
 
 

@@ -14,14 +14,17 @@ from workflow_ray.errors import WorkflowError
 
 OWN = {
     "undeploy": {ExitCode.NOT_ALLOWED},
-    "run": {ExitCode.LINES_REFUSED, ExitCode.RUNS_FAILED},
-    "worker": {ExitCode.STEPS_ABANDONED},
+    "run": {ExitCode.NOT_ALLOWED, ExitCode.LINES_REFUSED, ExitCode.RUNS_FAILED},
+    "worker": {ExitCode.NOT_ALLOWED, ExitCode.STEPS_ABANDONED},
+    "dev": {ExitCode.NOT_ALLOWED},
+    "deploy": {ExitCode.NOT_ALLOWED},
+    "diff": {ExitCode.NOT_ALLOWED, ExitCode.DIFFERS},
     "runs show": {ExitCode.NOT_FOUND},
     "runs history": {ExitCode.NOT_FOUND},
     **{f"dead-letters {action}": {ExitCode.NOT_FOUND} for action in ("show", "replay", "drop")},
     **{
         f"runs {action}": {ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED}
-        for action in ("pause", "resume", "retry", "cancel", "move", "fork")
+        for action in ("pause", "resume", "retry", "cancel", "move", "fork", "delete-data")
     },
     "bulk show": {ExitCode.NOT_FOUND},
     **{

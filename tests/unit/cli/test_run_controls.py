@@ -4,7 +4,7 @@ import getpass
 
 import pytest
 
-from workflow_ray.cli import run_controls
+from workflow_ray.cli import asking
 
 
 @pytest.mark.parametrize("error", [KeyError("uid not found"), OSError("no username")])
@@ -15,4 +15,4 @@ def test_a_user_without_a_name_is_known_by_number(
         raise error
 
     monkeypatch.setattr(getpass, "getuser", fail)
-    assert run_controls.name_of_user().isdecimal()
+    assert asking.name_of_user().isdecimal()

@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from workflow_ray.cli import run_history
-from workflow_ray.cli.run_history import CHANGES, entry_views, print_with_data
+from workflow_ray.cli.run_history import CHANGES, entry_views, print_at_length
 from workflow_ray.cli.views import Names
 from workflow_ray.records import HistoryEntry, Record, RunId, Version
 from workflow_ray.testing.clock import FakeClock
@@ -52,7 +52,7 @@ async def printed(
     store: MemoryStore, record: Record, capsys: pytest.CaptureFixture[str], *, as_json: bool = False
 ) -> str:
     names = Names(await store.deployment())
-    await print_with_data(store, names, record, as_json=as_json)
+    await print_at_length(store, names, record, data=True, as_json=as_json)
     return capsys.readouterr().out
 
 

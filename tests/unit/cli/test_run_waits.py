@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.unit.client.orders import At, Shop
-from workflow_ray.cli.run_history import entry_views, print_with_data
+from workflow_ray.cli.run_history import entry_views, print_at_length
 from workflow_ray.cli.views import Names
 from workflow_ray.records import NewMessage, Record, RunId, WriteGroup
 from workflow_ray.records.message import MessageId, MessageKey, MessageKind
@@ -76,6 +76,6 @@ async def test_a_callback_that_has_failed_is_in_the_history(
         (2, "STEP", None, None),
         (2, "FAILED", "paid", "callback paid: ValueError: no"),
     ]
-    await print_with_data(here.store, shown, record, as_json=True)
+    await print_at_length(here.store, shown, record, data=True, as_json=True)
     printed = json.loads(capsys.readouterr().out)
     assert [each["callback"] for each in printed] == [None, None, "paid"]

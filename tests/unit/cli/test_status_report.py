@@ -75,6 +75,11 @@ def failed(run: Write, reason: str, *, delay: float | None = None) -> Write:
     return replace(write, cause=Cause.RETRY, reason=reason)
 
 
+def held_back(run: Write, reason: str, *, delay: float) -> Write:
+    """The write of a run whose step a circuit breaker holds back."""
+    return replace(failed(run, reason, delay=delay), cause=Cause.PARKED)
+
+
 async def store_in_turn(
     store: MemoryStore, clock: FakeClock, writes: Sequence[Write], pause: float = 1.0
 ) -> None:
@@ -100,6 +105,20 @@ async def test_runs_that_wait_and_runs_that_are_paused_are_counted_and_ended_one
     await store_all(store, step(ended, status=CREATED, run_state=RunState.COMPLETED))
     view = await status_named(store, "orders.CREATED")
     assert (view.backlog, view.paused, view.in_flight) == (1, 1, None)
+
+
+async def test_runs_that_a_circuit_breaker_holds_back_are_counted_with_the_newest_reason(
+    store: CountedStore, clock: FakeClock
+) -> None:
+    runs = [new_run() for _ in range(3)]
+    await store_all(store, *runs)
+    parked = [held_back(run, f"open {at}", delay=60.0) for at, run in enumerate(runs)]
+    await store_in_turn(store, clock, parked)
+    view = await status_named(store, "orders.CREATED")
+    assert (view.held_back, view.held_back_because) == (3, "open 2")
+    assert view.last_failure is None
+    other = await status_named(store, "orders.PAID")
+    assert (other.held_back, other.held_back_because) == (0, None)
 
 
 async def test_the_next_retry_is_the_one_that_gets_due_first(

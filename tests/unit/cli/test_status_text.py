@@ -24,6 +24,8 @@ STATUS = StatusView(
     lag=12,
     paused=3,
     next_retry_at=NOW + timedelta(seconds=12.3),
+    held_back=0,
+    held_back_because=None,
     last_failure=FailureView(
         at=NOW - timedelta(minutes=5),
         reason="ValueError: no card \x1b[2J" + "x" * 100,
@@ -124,6 +126,14 @@ def test_a_process_that_runs_all_roles_is_said_in_one_line(printed: Any) -> None
 def test_a_role_with_functions_that_run_on_after_their_time_limit_is_shown(printed: Any) -> None:
     text = printed(report(roles=[replace(ROLE, abandoned=2)]))
     assert "2 functions run on after their time limit" in text
+
+
+def test_a_circuit_breaker_is_shown_with_the_runs_that_it_holds_back(printed: Any) -> None:
+    why = "the circuit breaker of charge is open: 12 of 20 attempts failed; next try in 30 s"
+    held = replace(STATUS, held_back=7, held_back_because=why)
+    text = printed(report(statuses=[held], roles=[replace(ROLE, breaker=why)]))
+    assert re.search(rf"orders.CREATED +7 +{why}", text)
+    assert re.search(rf"orders-1-consumer-1-of-2 .+{why}", text)
 
 
 def test_it_says_where_the_logs_on_ray_are(printed: Any) -> None:

@@ -16,6 +16,7 @@ from workflow_ray import (
     Pause,
     RunState,
     Trigger,
+    Workflow,
 )
 from workflow_ray.errors import (
     BulkJobNotFound,
@@ -100,6 +101,75 @@ async def test_a_dry_run_counts_and_changes_nothing() -> None:
         )
         assert await client.counts() == before
         assert await client.bulk_jobs() == []
+
+
+async def test_runs_are_moved_to_a_status_unless_they_are_finished() -> None:
+    workflow = fragile(["bad"])
+    async with WorkflowTester(workflow) as tester:
+        client = tester.client(workflow)
+        await client.trigger_many([*triggers("bad", 700), *triggers("halt", 3), *triggers("ok", 4)])
+        await tester.settle()
+        counts = await client.bulk("move", "by hand", to=Stage.DONE, dry_run=True)
+        assert counts == BulkPreview(changed=703, unchanged=0, refused=4)
+        job = await client.bulk("move", "by hand", to=Stage.DONE, by="ann")
+        progress = await job.wait()
+        assert (progress.action, progress.to, progress.reason) == ("move", 2, "by hand")
+        assert (progress.changed, progress.unchanged, progress.refused) == (703, 0, 4)
+        assert await client.counts() == {(Stage.DONE, RunState.COMPLETED): 707}
+        run = await client.latest("bad-7")
+        last = (await client.handle(run.run_id).history())[-1]
+        assert (last.cause, last.by, last.reason) == (Cause.MOVED, "ann", "by hand")
+
+
+async def test_runs_that_stand_at_the_status_begin_it_again() -> None:
+    broken = ["bad"]
+    workflow = fragile(broken)
+    async with WorkflowTester(workflow) as tester:
+        client = tester.client(workflow)
+        await client.trigger_many(triggers("bad", 2))
+        await tester.settle()
+        broken.clear()
+        progress = await (await client.bulk("move", "again", to=Stage.NEW)).wait()
+        assert progress.changed == 2
+        await tester.settle()
+        assert await client.counts() == {(Stage.DONE, RunState.COMPLETED): 2}
+
+
+def never(run: ParcelRun) -> datetime:
+    raise ValueError("no time")
+
+
+async def test_runs_whose_timeouts_can_not_be_set_refuse_the_move_and_are_counted() -> None:
+    workflow: Parcels = Workflow("parcels", Parcel, Stage, entry=Stage.DONE)
+
+    @workflow.callback(Stage.NEW)
+    async def packed(run: ParcelRun, weight: int) -> Literal[Stage.DONE]:
+        return Stage.DONE
+
+    @workflow.timeout(Stage.DONE, at=never)
+    async def late(run: ParcelRun) -> Literal[Stage.NEW]:
+        return Stage.NEW
+
+    async with WorkflowTester(workflow) as tester:
+        client = tester.client(workflow)
+        await client.trigger_many(triggers("x", 3))
+        progress = await (await client.bulk("move", "x", to=Stage.DONE)).wait()
+        assert (progress.changed, progress.refused) == (0, 3)
+
+
+@pytest.mark.parametrize(
+    ("action", "to", "why"),
+    [
+        ("move", None, "to: name the status to which runs are moved"),
+        ("pause", Stage.DONE, "to: only a move has it, and this is a pause; leave it out"),
+        ("move", "DONE", "to: "),
+    ],
+)
+async def test_only_a_move_says_where_to(action: Any, to: Any, why: str) -> None:
+    workflow = fragile([])
+    async with WorkflowTester(workflow) as tester:
+        with pytest.raises(InvalidInput, match=why):
+            await tester.client(workflow).bulk(action, "x", to=to)
 
 
 async def test_filters_of_times_and_states_are_those_of_runs() -> None:
@@ -236,7 +306,7 @@ async def test_a_job_keeps_as_much_of_a_reason_as_the_history_does() -> None:
     [
         ("pause", {}, "reason"),
         ("cancel", {"reason": " "}, "reason"),
-        ("move", {}, "action"),
+        ("move", {}, "to"),
         ("retry", {"failed": True, "run_state": RunState.PAUSED}, "run_state"),
         ("retry", {"status": []}, "status"),
         ("retry", {"run_state": ()}, "run_state"),

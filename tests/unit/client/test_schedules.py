@@ -11,6 +11,7 @@ from tests.unit.parcels import Parcel, ParcelRun, Parcels, Stage, packing, parce
 from workflow_ray import Client, ScheduleInfo, TriggerOutcome
 from workflow_ray.errors import InvalidInput, ScheduleFailed, UnknownSchedule, UnknownWorkflow
 from workflow_ray.records import Role, scheduler_group
+from workflow_ray.runtime.deploy_terms import DeployTerms
 from workflow_ray.runtime.deploying import describe_here, merge
 from workflow_ray.testing import FakeClock
 
@@ -142,7 +143,8 @@ async def test_a_deploy_keeps_which_schedules_are_paused_and_forgets_those_that_
         await bench.schedules.pause_schedule("hourly")
         (workflow,) = (await merge(bench.store, [describe_here(bench.workflow)])).workflows
         assert workflow.paused == ("hourly",)
-        (workflow,) = (await merge(bench.store, [describe_here(packing())], replace=True)).workflows
+        terms = DeployTerms(replace=True)
+        (workflow,) = (await merge(bench.store, [describe_here(packing())], terms)).workflows
         assert workflow.paused == ()
 
 

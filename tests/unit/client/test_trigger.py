@@ -117,9 +117,11 @@ def heavy() -> Parcel:
             {"start_at": 3},
             "start_at: 3 is not a status of workflow 'routed'; give one, e.g. Route.NEW",
         ),
-        ("1", Parcel(), {"if_active": "replace"}, "if_active: "),
+        ("1", Parcel(), {"if_active": "restart"}, "if_active: "),
+        ("1", Parcel(), {"delay": -1}, "delay: "),
+        ("1", Parcel(), {"delay": 5, "start_at": Route.SENT}, "delay: Route.SENT has no step"),
     ],
-    ids=range(12),
+    ids=range(14),
 )
 async def test_what_cannot_be_used_is_refused_and_nothing_is_written(
     client: ParcelClient,

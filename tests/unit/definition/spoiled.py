@@ -99,9 +99,11 @@ IN_ARGUMENTS = [
     Mistake("partitions=16", "partitions=0", "partitions=0"),
     Mistake("partitions=16", "partitions=10_000_000", "partitions=10000000"),
     Mistake("partitions=16", 'partitions="16"', "partitions='16'"),
+    Mistake("retry_paused=60", "retention=60", "retention=60 can't be used; hand in a Retention"),
     Mistake("retry_paused=60", "retry_paused=0", "retry_paused=0"),
     Mistake("retry_paused=60", "retry_paused='1 h'", "retry_paused='1 h'"),
     Mistake("retry_paused=60", "retry_paused=-1", "retry_paused=-1"),
+    Mistake("retry_paused=60", "traces=1", "traces=1 can't be used; use True or False"),
     Mistake("PACKED = 3", "PACKED = 2", "At.PACKED has the number of At.PAID"),
     Mistake("PACKED = 3", 'PACKED = "3"', "At.PACKED = '3'"),
     Mistake("PACKED = 3", "PACKED = [3]", "At.PACKED = [3]"),
@@ -116,8 +118,10 @@ IN_ARGUMENTS = [
     Mistake("shards=2", "shards=17", "shards=17"),
     Mistake("retry=Retry(attempts=2)", "retry=2", "retry=2"),
     Mistake("max_in_flight=10", "max_in_flight=0.5", "max_in_flight=0.5"),
+    Mistake("max_in_flight=10", "breaker=0.5", "can't have breaker=0.5; use Breaker(...)"),
     Mistake("timeout=5", 'timeout="5 s"', "timeout='5 s'"),
     Mistake("timeout=5", "timeout=0", "timeout=0"),
+    Mistake("timeout=5", "flow=5", "can't have flow=5; use FlowControl(...)"),
 ]
 IN_STEPS = [
     Mistake("@orders.step(At.PACKED", "@orders.step(Other.X", "is declared for Other.X"),

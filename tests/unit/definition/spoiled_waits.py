@@ -111,6 +111,11 @@ async def held(run: Run[Order, At]) -> None: ...
 
 @orders.on_cancel(retry=Retry(attempts=4))
 def dropped(run: Run[Order, At], it: int = scale.value) -> None: ...
+
+
+@orders.scrub(retry=Retry(attempts=5))
+async def emptied(run: Run[Order, At], it: int = scale.value) -> Order:
+    return Order(total=0)
 """
 
 CHILD = "@orders.child(At.PACKED, parcels)"
@@ -216,6 +221,7 @@ IN_HANDLERS = [
     Mistake("shards=2", "shards=0", "connector 'carts' can't have shards=0"),
     Mistake("shards=2", "shards=5000", "use 1 to 4096"),
     Mistake("ordered=True", 'ordered="yes"', "can't have ordered='yes'"),
+    Mistake("ordered=True", "ray=1", "can't have ray=1; use RayOptions(...)"),
     Mistake("retry=Retry(attempts=3)", "retry=3", "connector 'carts' has retry=3"),
     Mistake("(client: Any, event: Any, it", "(client: Any, it", "doesn't take the event"),
     Mistake("client: Any, event: Any, it", "it", "doesn't take the client"),
@@ -267,6 +273,16 @@ IN_HANDLERS = [
     Mistake("held(run: Run[Order, At])", "held()", "hook held doesn't take the run"),
     Mistake("held(run: Run[Order, At])", "held(run, why)", "'why' beyond the run"),
     Mistake("@orders.on_pause", "@orders.on_pause\n@orders.on_pause", "that of the hook held at"),
+    Mistake(
+        "@orders.scrub(retry=Retry(attempts=5))", "orders.scrub()", "a scrubber has no function"
+    ),
+    Mistake("retry=Retry(attempts=5)", "retry=5", "scrubber emptied has retry=5"),
+    Mistake("emptied(run: Run[Order, At], it: int = scale.value)", "emptied()", "take the run"),
+    Mistake(
+        "@orders.scrub(retry=Retry(attempts=5))",
+        "@orders.scrub\n@orders.scrub",
+        "the workflow has the scrubber emptied at",
+    ),
 ]
 RESULTS = {
     "paid": "At.PAID",

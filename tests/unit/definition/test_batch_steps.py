@@ -39,6 +39,8 @@ ARGUMENTS = [
     Mistake("max_batches=2", "max_batches=65", "can't have max_batches=65"),
     Mistake("timeout=5", "timeout=0", "can't have timeout=0"),
     Mistake("ray=None", "ray=1", "can't have ray=1; use RayOptions(...)"),
+    Mistake("ray=None", "flow=5", "can't have flow=5; use FlowControl(...)"),
+    Mistake("ray=None", "breaker=1", "can't have breaker=1; use Breaker(...)"),
     Mistake("ray=None", "shards=17", "shards=17"),
     Mistake("ray=None", "retry=3", "retry=3"),
     Mistake("ray=None", "on_failure=Other.X", "on_failure=Other.X"),

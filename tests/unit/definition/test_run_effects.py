@@ -1,6 +1,6 @@
 """What a function may ask of its run: a side effect once, and children."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Literal, cast
@@ -9,6 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from workflow_ray.definition import CancelledEvent, ChildStart, Run, Status, Workflow
+from workflow_ray.definition.labels import Labels
 from workflow_ray.definition.once_result import result_codec
 from workflow_ray.errors import InvalidInput
 
@@ -48,6 +49,9 @@ class Noted:
         return "stored"
 
     def cancelled(self) -> CancelledEvent:
+        raise NotImplementedError
+
+    def labels(self, stored: Mapping[str, str]) -> Labels:
         raise NotImplementedError
 
     def start(self, child: ChildStart) -> None:

@@ -16,9 +16,11 @@ from workflow_ray.engine.control import (
     Unchanged,
     decide_control,
 )
+from workflow_ray.engine.data_deletion import delete_data
 from workflow_ray.engine.events import ALL, CASCADE
 from workflow_ray.engine.run_states import MOVES, may_move
 from workflow_ray.records import (
+    DELETED,
     Awaits,
     Cause,
     Record,
@@ -36,11 +38,12 @@ STATUSES = (*Route, None)
 
 def control(action: Action, to: Route | None = None, cascade: bool | None = None) -> Control:
     destination = None if to is None else Destination(ROUTED, to)
-    return Control(action, "ann", "because", cascade=cascade, to=destination)
+    reason = None if action is Action.DELETE_DATA else "because"
+    return Control(action, "ann", reason, cascade=cascade, to=destination)
 
 
-def controls() -> list[Control]:
-    plain = [control(action) for action in Action if action is not Action.MOVE]
+def controls(*, without: tuple[Action, ...] = ()) -> list[Control]:
+    plain = [control(action) for action in Action if action not in (Action.MOVE, *without)]
     moves = [control(Action.MOVE, to) for to in Route]
     return [*plain, *moves, *(control(Action.CANCEL, cascade=each) for each in (True, False))]
 
@@ -70,7 +73,7 @@ def test_the_table_of_run_states_holds_for_every_control_of_every_run(asked: Con
             assert isinstance(decided, Unchanged) or asked.action.verb or decided.why
             continue
         assert may_move(run.run_state, decided.run_state), (run, decided)
-        assert (decided.expected, decided.by, decided.reason) == (run.version, "ann", "because")
+        assert (decided.expected, decided.by, decided.reason) == (run.version, "ann", asked.reason)
         after = decided.onto(run)
         assert (after.awaits is Awaits.NOBODY) == after.run_state.at_rest
         assert (after.awaits is Awaits.EVENT) == (after.awaited > 0 and not after.run_state.at_rest)
@@ -78,13 +81,54 @@ def test_the_table_of_run_states_holds_for_every_control_of_every_run(asked: Con
         assert wakes == decided.asks, "the step that it asks for has an event"
 
 
-@pytest.mark.parametrize("asked", controls(), ids=str)
+@pytest.mark.parametrize("asked", controls(without=(Action.DELETE_DATA,)), ids=str)
 def test_a_finished_run_allows_no_control(asked: Control) -> None:
     for run in runs():
         if run.run_state.finished:
             decided = decide_control(run, asked, write_id=new_write_id())
             is_cancelled = run.run_state is RunState.CANCELLED and asked.action is Action.CANCEL
             assert isinstance(decided, Unchanged if is_cancelled else Refused), (run, decided)
+
+
+def test_the_data_of_a_finished_run_is_deleted_when_that_is_asked_for_and_only_then() -> None:
+    asked = control(Action.DELETE_DATA)
+    for run in runs():
+        decided = decide_control(run, asked, write_id=new_write_id())
+        if not run.run_state.finished:
+            assert isinstance(decided, Refused)
+            assert run.run_state.name in decided.why
+        elif run.run_state >= RunState.REQUESTED_DATA_DELETED:
+            assert isinstance(decided, Unchanged)
+        else:
+            assert isinstance(decided, Write)
+            assert decided.run_state is RunState.REQUESTED_DATA_DELETED
+            assert (decided.cause, decided.data) == (Cause.DELETION_REQUESTED, None)
+            assert not decided.events
+            assert not decided.erases
+
+
+@pytest.mark.parametrize("kept", [None, b'{"weight":1}'])
+def test_the_deletion_of_data_leaves_what_is_kept(kept: bytes | None) -> None:
+    run = record(
+        run_state=RunState.REQUESTED_DATA_DELETED,
+        reason="why",
+        labels={"tenant": "acme"},
+        awaits=Awaits.NOBODY,
+        awaited=Version(0),
+    )
+    write = delete_data(run, kept, data_version=3, by="role", write_id=new_write_id())
+    assert may_move(run.run_state, write.run_state)
+    after = write.onto(run)
+    assert after.run_state is RunState.DATA_DELETED
+    assert (after.data, after.reason, after.labels) == (kept or DELETED, None, {})
+    assert after.data_version == 3
+    assert (after.run_id, after.foreign_id, after.status) == (
+        run.run_id,
+        run.foreign_id,
+        run.status,
+    )
+    assert write.erases
+    assert (write.cause, write.by, write.events) == (Cause.DATA_DELETED, "role", ())
 
 
 @pytest.mark.parametrize("to", Route)

@@ -19,7 +19,7 @@ from workflow_ray.engine.message_outcomes import (
     was_counted,
 )
 from workflow_ray.engine.run_states import may_move
-from workflow_ray.engine.transition import Failed, Outcome, Returned
+from workflow_ray.engine.transition import Failed, HeldBack, Outcome, Returned
 from workflow_ray.records import (
     Awaits,
     Cause,
@@ -302,12 +302,41 @@ def test_another_message_that_fails_for_good_leads_to_the_on_failure_status(
 @pytest.mark.parametrize("kind", MessageKind)
 def test_a_message_without_a_function_fails_or_pauses_its_run(kind: MessageKind) -> None:
     before = waiting()
-    change = missing_function(before, message(before, kind), by="role", write_id=ID)
+    change = missing_function(before, message(before, kind), sites(), by="role", write_id=ID)
     assert change.failure is not None
     assert "no function" in change.failure.reason
     is_callback = kind is MessageKind.CALLBACK
     assert (change.write is None) == is_callback
     assert (change.failure.retry_in is None) == is_callback
+
+
+@pytest.mark.parametrize("kind", MessageKind)
+def test_a_message_waits_for_newer_code_if_the_data_is_of_a_later_version(
+    kind: MessageKind,
+) -> None:
+    before = record(status=Site.OPEN.value, data_version=2)
+    change = missing_function(before, message(before, kind, 1), sites(), by="role", write_id=ID)
+    assert change.is_retried
+    assert change.failure is not None
+    assert change.failure.attempt == 1
+    assert change.failure.reason == "its data is of version 2, and this code knows version 1"
+
+
+def test_a_message_that_is_held_back_counts_no_attempt() -> None:
+    before, workflow = waiting(), sites()
+    change = decide_message(
+        before,
+        message(before, MessageKind.CALLBACK, 2),
+        HeldBack("newer", 2.5),
+        function_of(workflow, MessageKind.CALLBACK),
+        workflow,
+        by="role",
+        write_id=ID,
+    )
+    assert change.write is None
+    assert change.failure is not None
+    assert (change.failure.attempt, change.failure.reason) == (2, "newer")
+    assert change.failure.retry_in == 2.5
 
 
 # --- in-doubt attempts --------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from itertools import product
 
+import msgspec
 import pytest
 
 from tests.unit.parcels import Route, record, routed
@@ -13,6 +14,7 @@ from workflow_ray.engine.next_version import MAX_REASON
 from workflow_ray.engine.run_states import may_move
 from workflow_ray.engine.transition import (
     Failed,
+    HeldBack,
     Outcome,
     Returned,
     count_attempt,
@@ -20,7 +22,16 @@ from workflow_ray.engine.transition import (
     give_back,
     is_counted,
 )
-from workflow_ray.records import Cause, Record, RunState, Version, Write, WriteId, status_topic
+from workflow_ray.records import (
+    Awaits,
+    Cause,
+    Record,
+    RunState,
+    Version,
+    Write,
+    WriteId,
+    status_topic,
+)
 
 ID = WriteId("w")
 VALUES: tuple[Route | Halt, ...] = (
@@ -35,6 +46,7 @@ VALUES: tuple[Route | Halt, ...] = (
 OUTCOMES: list[Outcome] = [
     *(Returned(value, data) for value, data in product(VALUES, (None, b"{}"))),
     *(Failed("broken", fatal=fatal) for fatal in (False, True)),
+    HeldBack("newer", 2.5),
 ]
 
 
@@ -109,6 +121,31 @@ def test_a_run_that_was_triggered_is_running_after_its_first_step() -> None:
         record(status=Route.NEW.value, run_state=RunState.INITIATED), returned(Route.PACKED)
     )
     assert (write.run_state, write.status) == (RunState.RUNNING, Route.PACKED.value)
+
+
+def test_data_is_written_with_the_version_of_the_code() -> None:
+    for data_version in (1, 7):
+        workflow = routed()
+        step = workflow.checked().step(Route.PACKED)
+        workflow.data_version = data_version
+        assert step
+        for value in VALUES:
+            before = record(data_version=data_version - 1)
+            write = decide(before, Returned(value, b"{}"), step, workflow, by="role", write_id=ID)
+            assert (write.data_version, write.onto(before).data_version) == (data_version,) * 2
+
+
+def test_data_that_is_not_written_keeps_its_version() -> None:
+    for before, write in all_decisions():
+        after = write.onto(msgspec.structs.replace(before, data_version=5))
+        assert after.data_version == (5 if write.data is None else 1)
+
+
+def test_a_run_that_is_held_back_counts_no_attempt_and_is_tried_again_later() -> None:
+    write = decided(record(attempt=2), HeldBack("newer", 2.5))
+    assert (write.cause, write.attempt, write.reason) == (Cause.PARKED, 2, "newer")
+    assert (write.awaits, write.asks, write.data) == (Awaits.EVENT, True, None)
+    assert [event.delay for event in write.events] == [2.5]
 
 
 # --- what a step returns ------------------------------------------------------------------------

@@ -53,7 +53,7 @@ def test_a_parameter_keeps_its_kind_default_and_resolved_type() -> None:
 
 def test_a_method_with_a_wait_is_a_long_poll() -> None:
     long_polls = {name for name, method in methods_of(*STORE_PORTS).items() if method.is_long_poll}
-    records = {"watch", "messages", "set_aside", "pending", "deployment"}
+    records = {"watch", "messages", "set_aside", "pending", "parked", "deployment"}
     assert long_polls == records | {"receive", "due", "move"}
 
 

@@ -11,6 +11,7 @@ from workflow_ray import BulkState, RunState
 from workflow_ray.errors import RoleLost, UnknownBulkAction
 from workflow_ray.records import (
     BulkEntry,
+    BulkRequest,
     GroupResult,
     Role,
     RunId,
@@ -146,6 +147,24 @@ async def test_a_role_whose_fence_is_old_writes_nothing() -> None:
         with pytest.raises(RoleLost):
             await role.task
         assert await depot.versions() == {1: RUNS}
+
+
+async def test_a_status_that_the_code_does_not_have_changes_nothing() -> None:
+    async with Depot() as depot:
+        await depot.fill(3)
+        job = await depot.begin()
+        (entry,) = await depot.store.set_aside(SetAsideQuery(group=GROUP, event_id=job.id))
+        request = msgspec.json.decode(entry.event, type=BulkRequest)
+        assert request.start is not None
+        moves = msgspec.structs.replace(request.start, action="move", to=77)
+        entry_of_newer = job_entry("parcels", job.id, moves)
+        group = WriteGroup(set_aside=(entry_of_newer,), taken_back=(entry.key,))
+        await depot.store.store([group])
+        role = await depot.role()
+        await depot.pass_time()
+        with pytest.raises(UnknownBulkAction, match="'move to status 77'"):
+            await role.task
+        assert await depot.versions() == {1: 3}
 
 
 async def test_an_action_that_the_code_does_not_know_changes_nothing_and_can_be_aborted() -> None:

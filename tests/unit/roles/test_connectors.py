@@ -36,6 +36,28 @@ async def test_each_event_is_handled_and_the_position_follows() -> None:
         assert {row.partition: row.offset for row in await rows(bench)} == {0: 2, 1: 1}
 
 
+async def test_a_handler_whose_task_group_fails_is_called_again_and_others_go_on() -> None:
+    carts = Carts(attempts=2)
+
+    async def fail() -> None:
+        await asyncio.sleep(0)
+        raise ValueError("broken")
+
+    async def in_group(client: Client[Parcel, Stage], event: ConnectorEvent) -> None:
+        if event.data == b"a":
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(fail())
+
+    carts.work.append(in_group)
+    async with Bench(carts.workflow) as bench:
+        await connector(bench)
+        carts.put("a", "b")
+        await bench.pass_time(10)
+        assert carts.begun == ["a", "b", "a"]
+        (letter,) = await dead(bench)
+        assert (letter.attempt, letter.error) == (2, "ExceptionGroup: ValueError: broken")
+
+
 async def test_a_new_holder_goes_on_where_the_earlier_one_stopped() -> None:
     carts = Carts()
     async with Bench(carts.workflow) as bench:

@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Literal, Self
 
 import pytest
+from pydantic import model_validator
 
 from tests.unit.bench import AtWork, Bench
 from tests.unit.parcels import Parcel, ParcelRun, Stage, packing, parcels
-from workflow_ray import Fatal, Retry, RunState, Workflow, resource
+from workflow_ray import Fatal, Retry, Run, RunState, Workflow, resource
 from workflow_ray.records import Role, SetAsideQuery, hooks_group, run_state_topic
 from workflow_ray.testing import WorkflowTester
 
@@ -52,6 +53,39 @@ async def test_each_hook_is_called_for_its_run_state_only() -> None:
             ("regret", "cancelled", RunState.CANCELLED),
             ("thank", "completed", RunState.COMPLETED),
         ]
+
+
+async def test_data_whose_validator_raises_no_exception_is_a_failure_of_its_hooks() -> None:
+    class Abort(BaseException):
+        pass
+
+    class Odd(Parcel):
+        @model_validator(mode="after")
+        def check(self) -> Self:
+            if self.label == "odd":
+                raise Abort
+            return self
+
+    workflow = packing()
+    odd: Workflow[Odd, Stage] = Workflow("parcels", Odd, Stage, entry=tuple(Stage))
+
+    @odd.on_cancel(retry=Retry(attempts=1))
+    async def alarm(run: Run[Odd, Stage]) -> None:
+        raise AssertionError
+
+    @workflow.on_cancel
+    async def regret(run: ParcelRun) -> None: ...
+
+    async with Bench(workflow) as bench:
+        await bench.publisher()
+        bench.workflows = (odd,)
+        await hooks(bench)
+        handle = await bench.client(workflow).trigger("1", Parcel(label="odd"))
+        await handle.cancel("a test")
+        await bench.pass_time()
+        (entry,) = await bench.store.set_aside(SetAsideQuery(group=GROUP))
+        assert (entry.due_at, entry.attempt) == (None, 1)
+        assert "Abort" in entry.error
 
 
 @pytest.mark.parametrize("apart", [False, True])

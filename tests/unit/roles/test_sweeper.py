@@ -280,7 +280,7 @@ async def test_a_workflow_without_active_runs_is_read_once_in_the_time_that_a_lo
     async with Swept(packing(partitions=16)) as bench:
         await bench.begin()
         await bench.pass_time(10 * AGE - 1)
-        assert reads == {"counts": 10}
+        assert reads == {"counts": 1 + 10}  # the deploy looks once for runs of an earlier one
         await bench.pass_time(AGE / 2)
         bench.stream.swallow = 1
         await bench.trigger("lost just after a look")

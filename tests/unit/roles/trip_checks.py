@@ -2,22 +2,22 @@
 
 import itertools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 
-from tests.unit.roles.trips import AFTER, PARTITIONS, Trips
+from tests.unit.roles.trip_pasts import Noting, Past, past_of_deleted
+from tests.unit.roles.trips import AFTER, KEPT, PARTITIONS, SENDERS, Box, Trips
 from workflow_ray import Workflow
 from workflow_ray.engine.run_states import may_move
-from workflow_ray.engine.schedules import between, ticks_of
+from workflow_ray.engine.schedules import between, foreign_id_of, ticks_of
 from workflow_ray.ports import Store
 from workflow_ray.records import (
     Awaits,
     Cause,
-    HistoryEntry,
     Message,
     MessageId,
     MessageKey,
@@ -35,6 +35,8 @@ from workflow_ray.records import (
 from workflow_ray.testing.clock import START
 
 MANY = 100_000
+SWEPT = 150.0
+"""Seconds after which a run that is old enough is removed, at the latest."""
 MAY_NOTE = {
     Cause.STEP: ("once", "start"),
     Cause.REPEAT: ("once", "start"),
@@ -47,44 +49,6 @@ MAY_NOTE = {
 """What a version of each cause may note. All others note nothing."""
 ONCE_AT_MOST = ("go", "hurry", "free", *AFTER)
 """The kinds of notes that are different each time."""
-
-
-CANCELLED_WITH = "cancelled with cascade="
-"""The beginning of the reason of a cancellation by the test; the choice follows."""
-
-
-class Noting(msgspec.Struct):
-    """What the check reads of a run's data."""
-
-    noted: list[str] = []
-
-
-@dataclass
-class Past:
-    """A run, its history, and what each of its versions noted."""
-
-    record: Record
-    entries: list[HistoryEntry]
-    added: list[list[str]]
-
-    @property
-    def notes(self) -> list[str]:
-        return [note for notes in self.added for note in notes]
-
-    @property
-    def cascade(self) -> bool | None:
-        """Of a run that the test has cancelled: whether all its children are, too."""
-        chosen = (self.record.reason or "").removeprefix(CANCELLED_WITH)
-        return {"True": True, "False": False}.get(chosen)
-
-    def started(self) -> list[tuple[int, str]]:
-        """The version and the foreign id of each start of a child."""
-        return [
-            (entry.version, note.removeprefix("start:"))
-            for entry, notes in zip(self.entries, self.added, strict=True)
-            for note in notes
-            if note.startswith("start:")
-        ]
 
 
 @dataclass(frozen=True)
@@ -111,6 +75,19 @@ class Checks:
         self._trips = trips
         self._store = store
         self._pasts: dict[RunId, Past] = {}
+        self._remembered: dict[RunId, Past] = {}  # finished runs, before their data was deleted
+
+    async def remember(self, run_id: RunId) -> None:
+        """Keep what the check needs of a finished run, whose data is to be deleted."""
+        if run_id not in self._remembered:
+            (record,) = await self._store.lookup([run_id])
+            assert record is not None
+            self._remembered[run_id] = await self._past(record)
+
+    @property
+    def pasts(self) -> Collection[Past]:
+        """The runs, as the last check has read them."""
+        return self._pasts.values()
 
     async def check(self, sent: Sequence[Sent]) -> None:
         """Check everything. Raises AssertionError."""
@@ -118,10 +95,13 @@ class Checks:
         await self._store.store([WriteGroup(expires=("trips", "boxes"))])
         self._pasts = {}
         for workflow in (*self._trips.workflows, self._trips.chimes):
-            records = await self._records(RunQuery(workflow=workflow.name))
-            _check_foreign_ids(records)
-            for record in records:
-                self._pasts[record.run_id] = past = await self._past(record)
+            pasts = [
+                await self._past(record)
+                for record in await self._records(RunQuery(workflow=workflow.name))
+            ]
+            _check_foreign_ids(pasts)
+            for past in pasts:
+                self._pasts[past.record.run_id] = past
                 _check_history(past, workflow)
             await self._check_events(workflow)
         await self._check_inboxes()
@@ -131,7 +111,10 @@ class Checks:
             await self._check_timeouts(past)
             await self._check_children(past)
             _check_gatherings(past)
+            run_state = past.record.run_state
+            assert run_state is not RunState.REQUESTED_DATA_DELETED, past.record
         self._check_ticks()
+        self._check_senders()
 
     async def _records(self, query: RunQuery) -> list[Record]:
         found: list[Record] = []
@@ -142,6 +125,8 @@ class Checks:
 
     async def _past(self, record: Record) -> Past:
         entries = await self._store.history(record.run_id, limit=MANY)
+        if (before := self._remembered.get(record.run_id)) is not None:
+            return past_of_deleted(record, entries, before)
         noted: list[str] = []
         if entries[0].cause is Cause.FORKED and entries[0].data is not None:
             noted = msgspec.json.decode(entries[0].data, type=Noting).noted  # of the other run
@@ -153,7 +138,7 @@ class Checks:
             assert now[: len(noted)] == noted, f"{entry} has lost what {noted} noted"
             added.append(now[len(noted) :])
             noted = now
-        return Past(record, entries, added)
+        return Past(record, entries, added, record.reason)
 
     async def _message(self, kind: MessageKind, workflow: str, name: str) -> Message | None:
         key = MessageKey(workflow, kind, MessageId(name))
@@ -210,6 +195,9 @@ class Checks:
             if message.outcome is MessageOutcome.TAKEN
         ]
         assert counted == taken, f"{sent} counted at {counted}: {found}"
+        for message in found:
+            if self._pasts[message.run_id].record.run_state is RunState.DATA_DELETED:
+                assert (message.payload, message.reason) == (b"", None), message
 
     async def _check_timeouts(self, past: Past) -> None:
         """A timeout counts once if its message was taken, never too early, and is never left out
@@ -263,11 +251,16 @@ class Checks:
         for child in children:
             ends = {note: n for note, n in ended.items() if note.split(":")[1] == child.run_id}
             state = child.run_state
-            assert set(ends) <= {f"child:{child.run_id}:{state.name}"}, (ends, child)
+            states = {state}
+            if state.finished:
+                states = {entry.run_state for entry in self._pasts[child.run_id].entries}
+            may_be = {f"child:{child.run_id}:{each.name}" for each in states if each.finished}
+            assert set(ends) <= may_be, (ends, child)
             assert sum(ends.values()) <= links[child.foreign_id], (ends, child)
             if state.finished and not record.run_state.finished:
                 await self._check_end_was_told(record, child, started)
-        if record.run_state is RunState.CANCELLED and past.cascade is not False:
+        is_cancelled = record.run_state.finished and past.end.run_state is RunState.CANCELLED
+        if is_cancelled and past.cascade is not False:
             every = past.cascade is True
             query = RunQuery(workflow="boxes", parent=record.run_id, cascading=not every)
             for child in await self._records(query):
@@ -285,27 +278,46 @@ class Checks:
         assert any(posted), f"{parent} was not told of the end of {child}"
 
     def _check_ticks(self) -> None:
-        """Each tick has started one run."""
+        """Each tick has started one run. Runs that are old enough are removed, and no others."""
         (schedule,) = self._trips.chimes.checked().schedules
-        now = self._trips.clock.now() + timedelta.resolution
-        ticks = [
-            past.record.foreign_id
-            for past in self._pasts.values()
-            if past.record.workflow == "chimes"
-        ]
-        expected = list(between(ticks_of(schedule), START + timedelta.resolution, now))
-        assert len(ticks) == len(set(ticks)) == len(expected), (ticks, expected)
+        now = self._trips.clock.now()
+        runs = [past.record for past in self._pasts.values() if past.record.workflow == "chimes"]
+        ticks = {run.foreign_id for run in runs}
+        end = now + timedelta.resolution
+        expected = list(between(ticks_of(schedule), START + timedelta.resolution, end))
+        old = now - timedelta(seconds=KEPT)
+        every = {foreign_id_of(schedule.name, tick) for tick in expected}
+        young = {foreign_id_of(schedule.name, tick) for tick in expected if tick >= old}
+        assert len(ticks) == len(runs), f"two runs of a tick: {runs}"
+        assert young <= ticks <= every, (young, ticks, every)
+        for run in runs:
+            assert run.updated_at >= old - timedelta(seconds=SWEPT), f"{run} is not removed"
+
+    def _check_senders(self) -> None:
+        """No more boxes than allowed were admitted to their step at a time."""
+        changes: list[tuple[datetime, int]] = []
+        for past in self._pasts.values():
+            is_sender = False
+            for entry in past.entries:
+                stays = entry.status == Box.PACKED.value and not entry.run_state.at_rest
+                stays = stays and entry.cause not in (Cause.PARKED, Cause.MOVED, Cause.RESUMED)
+                will_be = entry.cause is Cause.ADMITTED or (is_sender and stays)
+                if past.record.workflow == "boxes" and will_be != is_sender:
+                    changes.append((entry.at, 1 if will_be else -1))
+                    is_sender = will_be
+        senders = itertools.accumulate(change for _, change in sorted(changes))
+        assert max(senders, default=0) <= SENDERS, changes
 
 
-def _check_foreign_ids(records: Sequence[Record]) -> None:
+def _check_foreign_ids(pasts: Sequence[Past]) -> None:
     """At most one run of a foreign id is unfinished, at all times."""
-    by_name: dict[str, list[Record]] = {}
-    for record in records:
-        by_name.setdefault(record.foreign_id, []).append(record)
+    by_name: dict[str, list[Past]] = {}
+    for past in pasts:
+        by_name.setdefault(past.record.foreign_id, []).append(past)
     for runs in by_name.values():
         for earlier, later in itertools.pairwise(runs):
-            assert earlier.run_state.finished, (earlier, later)
-            assert earlier.updated_at <= later.created_at, (earlier, later)
+            assert earlier.record.run_state.finished, (earlier, later)
+            assert earlier.end.at <= later.record.created_at, (earlier, later)
 
 
 def _check_history(past: Past, workflow: Workflow[Any, Any]) -> None:

@@ -1,62 +1,46 @@
 """Drives trips, and what goes wrong meanwhile, in an order that hypothesis chooses."""
 
 import asyncio
-import itertools
-import random
-import traceback
-from collections.abc import Callable, Coroutine, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from types import SimpleNamespace
-from typing import Any, ClassVar, TypeVar
-from uuid import UUID
+from typing import Any
 
 import hypothesis
-import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
     rule,
     run_state_machine_as_test,
 )
 
-from tests.unit.roles.processes import Processes
-from tests.unit.roles.trip_checks import CANCELLED_WITH, Checks, Sent
+from tests.unit.roles.trip_base import Open
+from tests.unit.roles.trip_checks import Sent
+from tests.unit.roles.trip_deletions import DeletionRules
 from tests.unit.roles.trip_plans import (
-    CASCADES,
-    FORK_NAMES,
     NAMES,
     PICK,
     PLANS,
     THEN,
     TURNS,
-    WORKFLOWS,
 )
-from tests.unit.roles.trips import Trip, Trips, Word
-from workflow_ray import Client, Handle
+from tests.unit.roles.trips import Trip, Word
 from workflow_ray.errors import (
     CallbackError,
     CallbackExpired,
     CallbackFailed,
     CallbackTooLate,
-    ControlRefused,
-    RunActive,
     RunNotFound,
 )
-from workflow_ray.ports import Store
-from workflow_ray.records import MessageOutcome, MessageQuery, Record, Role, RunQuery, RunState, ids
+from workflow_ray.records import MessageOutcome, MessageQuery, Role
 from workflow_ray.testing import FakeClock
 
-T = TypeVar("T")
-Open = Callable[[FakeClock], AbstractAsyncContextManager[Store]]
-
-UNFINISHED = (RunState.INITIATED, RunState.RUNNING, RunState.PAUSED)
 BY_TIME = ("-timeout-consumer", "-scheduler")  # the ends of the groups' names
 LONG = 400.0
 """Seconds in which everything that is under way comes to its end."""
+REAL = 0.05
+"""Seconds of real time that the threads of a store get before another check."""
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 OUTCOMES: dict[type[BaseException], MessageOutcome] = {
     CallbackFailed: MessageOutcome.FAILED,
@@ -75,67 +59,20 @@ class Calls:
     tasks: list[asyncio.Task[int]] = field(default_factory=list[asyncio.Task[int]])
 
 
-class TripMachine(RuleBasedStateMachine):
+class TripMachine(DeletionRules):
     """Runs trips in processes that die, are stopped and continued, and lose their roles."""
-
-    opening: ClassVar[Open]
-    clock_class: ClassVar[type[FakeClock]]
-    patience: ClassVar[int]
 
     def __init__(self) -> None:
         super().__init__()
-        self._patch = pytest.MonkeyPatch()
-        numbers = itertools.count(1)
-        uuid7 = SimpleNamespace(uuid7=lambda: UUID(int=(7 << 76) + (2 << 62) + next(numbers)))
-        self._patch.setattr(ids, "uuid_utils", uuid7)  # so that a seed chooses the partitions too
-        self._loop = asyncio.new_event_loop()
-        self._stack = AsyncExitStack()
         self._calls: list[Calls] = []
-        self._is_fine = False  # whether it has begun, and no check has failed
 
-    @initialize(seed=st.integers(0, 2**32), plans=st.lists(PLANS, min_size=2, max_size=3))
-    def begin(self, seed: int, plans: list[Trip]) -> None:
-        self._do(self._begin(random.Random(seed)))
-        self._is_fine = True
-        for name, plan in zip("abc", plans, strict=False):
-            self.trigger(name, plan)
-
-    async def _begin(self, rng: random.Random) -> None:
-        self._clock = type(self).clock_class()
-        self._store = await self._stack.enter_async_context(type(self).opening(self._clock))
-        self._trips = Trips(self._clock, rng)
-        self._checks = Checks(self._trips, self._store)
-        workflows = [*self._trips.workflows, self._trips.chimes]
-        self._processes = Processes(workflows, self._store, self._clock, rng)
-        self._stack.push_async_callback(self._processes.end)
-        await self._processes.begin()
-        await self._clock.settle()
-
-    def _do(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        was_fine, self._is_fine = self._is_fine, False
-        try:
-            result = self._loop.run_until_complete(coroutine)
-        except (ControlRefused, RunActive):
-            self._is_fine = was_fine
-            raise
-        except BaseException:
-            traceback.print_exc()  # a store with threads may not repeat it for hypothesis
-            raise
-        self._is_fine = was_fine
-        return result
-
-    # --- what users and operators do ------------------------------------------------------------
+    # --- what users do --------------------------------------------------------------------------
 
     @rule(name=NAMES, plan=PLANS, then=THEN, seconds=st.sampled_from([0.0, 0.1, 0.5, 6.0]))
     def trigger_and_call(self, name: str, plan: Trip, then: Any, seconds: float) -> None:
         self.trigger(name, plan)
         self.pass_time(seconds)
         self._call("trips", "go", name, then)
-
-    @rule(name=NAMES, plan=PLANS)
-    def trigger(self, name: str, plan: Trip) -> None:
-        with suppress(RunActive):
-            self._do(self._client(self._trips.trips).trigger(name, plan))
 
     @rule(pick=PICK, function=st.sampled_from(["go", "go", "hurry"]), then=THEN)
     def call_trip(self, pick: int, function: str, then: Any) -> None:
@@ -165,70 +102,6 @@ class TripMachine(RuleBasedStateMachine):
                 calls.tasks[-1].cancel()
             self._send(calls)
 
-    @rule(
-        workflow=WORKFLOWS,
-        pick=PICK,
-        action=st.sampled_from(["pause", "resume", "retry", "cancel"]),
-        cascade=CASCADES,
-    )
-    def control(self, workflow: str, pick: int, action: str, cascade: bool | None) -> None:
-        if runs := self._unfinished(workflow):
-            with suppress(ControlRefused):
-                self._do(self._control(runs[pick % len(runs)], action, cascade))
-
-    @rule(workflow=WORKFLOWS, pick=PICK, to=PICK, turns=TURNS)
-    def move(self, workflow: str, pick: int, to: int, turns: int) -> None:
-        """An operator moves a run to any status, perhaps while its function runs."""
-        self.pass_turns(turns)
-        if runs := self._unfinished(workflow):
-            with suppress(ControlRefused):
-                self._do(self._move(runs[pick % len(runs)], to))
-
-    @rule(workflow=WORKFLOWS, pick=PICK, version=PICK, name=st.none() | FORK_NAMES)
-    def fork(self, workflow: str, pick: int, version: int, name: str | None) -> None:
-        """Somebody starts a run from any version of another one, finished or not."""
-        query = RunQuery(workflow=workflow, newest_first=True, limit=6)
-        if runs := self._do(self._store.runs(query)):
-            with suppress(RunActive):
-                self._do(self._fork(runs[pick % len(runs)], version, name))
-
-    @rule(
-        workflow=WORKFLOWS, pick=PICK, turns=TURNS, seconds=st.sampled_from([0.0, 0.0, 3.0, 50.0])
-    )
-    def hold(self, workflow: str, pick: int, turns: int, seconds: float) -> None:
-        """An operator pauses a run, and resumes it after a while."""
-        if runs := self._unfinished(workflow):
-            run = runs[pick % len(runs)]
-            with suppress(ControlRefused):
-                self._do(self._control(run, "pause"))
-                self.pass_turns(turns)
-                self.pass_time(seconds)
-                self._do(self._control(run, "resume"))
-
-    def _unfinished(self, workflow: str) -> list[Record]:
-        query = RunQuery(workflow=workflow, run_states=UNFINISHED, newest_first=True, limit=4)
-        return self._do(self._store.runs(query))
-
-    async def _control(self, record: Record, action: str, cascade: bool | None = None) -> None:
-        handle = self._handle(record)
-        if action == "cancel":
-            await handle.cancel(f"{CANCELLED_WITH}{cascade}", cascade=cascade)
-        else:
-            await getattr(handle, action)("as the test wants it")
-
-    async def _move(self, record: Record, to: int) -> None:
-        statuses = list(self._workflow(record.workflow).statuses)
-        await self._handle(record).move(statuses[to % len(statuses)], "as the test wants it")
-
-    async def _fork(self, record: Record, version: int, name: str | None) -> None:
-        await self._handle(record).fork(1 + version % record.version, foreign_id=name)
-
-    def _handle(self, record: Record) -> Handle[Any, Any]:
-        return self._client(self._workflow(record.workflow)).handle(record.run_id)
-
-    def _workflow(self, name: str) -> Any:
-        return next(each for each in self._trips.workflows if each.name == name)
-
     def _call(self, workflow: str, function: str, name: str, then: Any) -> None:
         word = Word(label=f"word-{len(self._calls)}", then=then)
         self._calls.append(Calls(Sent(workflow, function, word.label), name, word))
@@ -247,18 +120,11 @@ class TripMachine(RuleBasedStateMachine):
         calls.tasks.append(self._loop.create_task(send()))
         self._do(asyncio.sleep(0))
 
-    def _client(self, workflow: Any) -> Client[Any, Any]:
-        return Client(workflow, self._store, self._clock)
-
     # --- time, and what goes wrong --------------------------------------------------------------
 
     @rule(seconds=st.sampled_from([0.0, 0.5, 1.0, 2.0, 5.0]))
     def pass_some_time(self, seconds: float) -> None:
         self.pass_time(seconds)
-
-    @rule(seconds=st.sampled_from([0.0, 1.0, 5.0, 10.0, 20.0]))
-    def pass_time(self, seconds: float) -> None:
-        self._do(self._processes.pass_time(seconds))
 
     @rule(seconds=st.sampled_from([3.0, 5.0, 10.0, 60.0, 3600.0]))
     def sleep(self, seconds: float) -> None:
@@ -270,14 +136,6 @@ class TripMachine(RuleBasedStateMachine):
             self._clock.jump(to)
 
         self._do(jump())
-
-    @rule(turns=TURNS)
-    def pass_turns(self, turns: int) -> None:
-        async def pass_them() -> None:
-            for _ in range(turns):
-                await asyncio.sleep(0)
-
-        self._do(pass_them())
 
     @rule(pick=PICK, is_back=st.booleans(), turns=TURNS)
     def crash(self, pick: int, is_back: bool, turns: int) -> None:
@@ -331,6 +189,7 @@ class TripMachine(RuleBasedStateMachine):
             with suppress(AssertionError):
                 await self._check()
                 return
+            await asyncio.sleep(REAL)
             await self._processes.pass_time(1.0)
         await self._check()
 
@@ -339,6 +198,7 @@ class TripMachine(RuleBasedStateMachine):
         await self._checks.check([calls.sent for calls in self._calls])
         for calls in self._calls:
             await self._check_answers(calls)
+        await self._check_jobs()
 
     async def _check_answers(self, calls: Calls) -> None:
         """All callers have the same answer, which is what became of the message."""

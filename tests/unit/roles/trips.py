@@ -11,7 +11,18 @@ from typing import Literal, TypeAlias
 
 from pydantic import BaseModel
 
-from workflow_ray import Cancel, Children, Repeat, Retry, Run, Status, Stay, Workflow
+from workflow_ray import (
+    Cancel,
+    Children,
+    FlowControl,
+    Repeat,
+    Retention,
+    Retry,
+    Run,
+    Status,
+    Stay,
+    Workflow,
+)
 from workflow_ray.ports import Clock
 
 PARTITIONS = 2
@@ -30,6 +41,10 @@ AFTER = {
 }
 """Each timeout's least seconds from the beginning of its visit."""
 TICK = 300.0
+SENDERS = 2
+"""Boxes that are sent at a time."""
+KEPT = 1000.0
+"""Seconds for which completed chimes are kept."""
 
 
 class Leg(Status):
@@ -68,6 +83,10 @@ class Trip(BaseModel):
     boxes: list[BoxPlan] = []
     rounds: int = 0  # how often it may come back to START
     noted: list[str] = []
+
+
+SCRUBBED = {"trips": b'{"to":"WAIT","boxes":[],"rounds":0,"noted":["scrubbed"]}'}
+"""What the scrubber of a workflow keeps, if it has one."""
 
 
 class Content(BaseModel):
@@ -111,13 +130,16 @@ class Trips:
     def __post_init__(self) -> None:
         self.trips = Workflow("trips", Trip, Leg, partitions=PARTITIONS)
         self.boxes = Workflow("boxes", Content, Box, partitions=PARTITIONS)
-        self.chimes = Workflow("chimes", Tick, Chime, partitions=PARTITIONS)
+        self.chimes = Workflow(
+            "chimes", Tick, Chime, partitions=PARTITIONS, retention=Retention(completed=KEPT)
+        )
         self._declare_start()
         self._declare_wait()
         self._declare_gather()
         self._declare_each()
         self._declare_boxes()
         self._declare_chimes()
+        self._declare_scrubber()
 
     @property
     def workflows(self) -> Sequence[Workflow[Trip, Leg] | Workflow[Content, Box]]:
@@ -241,7 +263,7 @@ class Trips:
             return Leg.GATHER if run.data.rounds else Stay()
 
     def _declare_boxes(self) -> None:
-        @self.boxes.step(Box.PACKED, retry=RETRY)
+        @self.boxes.step(Box.PACKED, retry=RETRY, flow=FlowControl(concurrency=SENDERS))
         async def send(run: BoxRun) -> Literal[Box.SENT, Box.HELD] | Cancel:
             await self._work()
             match run.data.fate:
@@ -277,3 +299,9 @@ class Trips:
         @self.chimes.schedule("strike", every=TICK, overlap="allow", catch_up=timedelta(days=7))
         async def strike(tick: datetime) -> Tick:
             return Tick(at=tick)
+
+    def _declare_scrubber(self) -> None:
+        @self.trips.scrub(retry=RETRY)
+        async def scrub(run: TripRun) -> Trip:
+            await self._work()
+            return Trip(noted=["scrubbed"])

@@ -16,8 +16,16 @@ from workflow_ray.errors import (
     StatusRenumbered,
     WorkflowNameTaken,
 )
-from workflow_ray.records import PUBLISHER, SWEEPER, DeployedWorkflow, Deployment, bulk_group
+from workflow_ray.records import (
+    PUBLISHER,
+    SWEEPER,
+    DeployedWorkflow,
+    Deployment,
+    bulk_group,
+    data_group,
+)
 from workflow_ray.records.deployment import SUPERSEDED
+from workflow_ray.runtime.deploy_terms import DeployTerms
 from workflow_ray.runtime.deploying import describe, describe_here, merge, merge_or_join
 from workflow_ray.testing import FakeClock
 from workflow_ray_adapters.memory import MemoryStore
@@ -63,7 +71,7 @@ async def refused(
     """Return the error of a refused deploy, which has written nothing and made no topic."""
     before, changes = await store.deployment(), store.changes
     with pytest.raises(error) as raised:
-        await merge(store, workflows, **terms)
+        await merge(store, workflows, DeployTerms(**terms))
     assert (await store.deployment(), store.changes) == (before, changes)
     message = str(raised.value)
     assert "\n" not in message
@@ -78,7 +86,7 @@ def test_a_deployed_workflow_tells_how_to_import_it_and_what_it_needs() -> None:
     assert (described.name, described.reference) == ("shipping", f"{shipping.module}:shipping")
     assert described.statuses == {"NEW": 1, "PACKED": 2, "SENT": 3, "LOST": 4}
     assert described.partitions == 4
-    own = {FIRST: 2, SECOND: 1, bulk_group("shipping"): 1}
+    own = {FIRST: 2, SECOND: 1, bulk_group("shipping"): 1, data_group("shipping"): 1}
     assert described.groups == {**own, PUBLISHER: 1, SWEEPER: 1}
 
 
@@ -163,10 +171,10 @@ async def test_a_rollback_deploys_older_code_and_what_it_replaced_is_the_older_o
     store: Watched,
 ) -> None:
     await deploys(store, 1, 2)
-    (orders,) = (await merge(store, [version(1)], rollback=True)).workflows
+    (orders,) = (await merge(store, [version(1)], DeployTerms(rollback=True))).workflows
     assert (orders.code, orders.superseded) == ("code 1", ("code 2",))
     await refused(store, DefinitionSuperseded, version(2))
-    (orders,) = (await merge(store, [version(2)], rollback=True)).workflows
+    (orders,) = (await merge(store, [version(2)], DeployTerms(rollback=True))).workflows
     assert (orders.code, orders.superseded) == ("code 2", ("code 1",))
 
 
@@ -198,7 +206,9 @@ async def test_a_process_with_older_code_joins_and_deploys_nothing(
         "code 1",
         "code 2",
     )
-    assert (await merge_or_join(store, [version(1)], rollback=True)).workflows[0].code == "code 1"
+    assert (await merge_or_join(store, [version(1)], DeployTerms(rollback=True))).workflows[
+        0
+    ].code == "code 1"
     assert caplog.text == ""
 
 
@@ -249,7 +259,7 @@ async def test_another_module_or_attribute_is_another_workflow_unless_told(
     await refused(store, WorkflowNameTaken, other)
     with pytest.raises(WorkflowNameTaken):
         await merge_or_join(store, [other])
-    (orders,) = (await merge(store, [other], replace=True)).workflows
+    (orders,) = (await merge(store, [other], DeployTerms(replace=True))).workflows
     assert (orders.reference, orders.superseded) == (other.reference, ("code 1",))
     assert (await merge(store, [other])).workflows == (orders,)
 

@@ -1,16 +1,26 @@
 """The roles of a deployment, and how they are run."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Literal
 
 import pytest
 
 from tests.unit.parcels import Parcel, Route, RoutedRun, packing
-from workflow_ray import Client, Workflow
+from workflow_ray import Client, ConnectorEvent, RayOptions, Workflow, source
+from workflow_ray.definition.ray_options import NOTHING
 from workflow_ray.errors import NotImportable, RoleLost
-from workflow_ray.records import PUBLISHER, SWEEPER, Role, bulk_group, consumer_group
+from workflow_ray.records import (
+    PUBLISHER,
+    SWEEPER,
+    Role,
+    bulk_group,
+    connector_group,
+    consumer_group,
+    data_group,
+)
 from workflow_ray.runtime.deploying import describe, describe_here, merge
-from workflow_ray.runtime.hosting import load_definitions, roles_of
+from workflow_ray.runtime.hosting import load_definitions, ray_options_of, roles_of
 from workflow_ray.runtime.role_processes import run_role
 from workflow_ray.testing import FakeClock
 from workflow_ray_adapters.memory import MemoryStore
@@ -34,6 +44,7 @@ SHIPPING_ROLES = [
     Role(FIRST, 2, 2),
     Role(SECOND),
     Role(bulk_group("shipping")),
+    Role(data_group("shipping")),
     Role(PUBLISHER),
     Role(SWEEPER),
 ]
@@ -53,6 +64,34 @@ def test_each_shard_of_each_group_is_a_role_and_publisher_and_sweeper_are_one_fo
     assert roles_of([describe(shipping)]) == SHIPPING_ROLES
     of_two = roles_of([describe(shipping), describe_here(packing())])
     assert (of_two.count(Role(PUBLISHER)), of_two.count(Role(SWEEPER))) == (1, 1)
+
+
+def test_a_role_asks_of_a_ray_cluster_what_its_step_or_its_connector_says() -> None:
+    workflow = Workflow("rays", Parcel, Route, entry=(Route.SENT, Route.LOST))
+    gpu, lens = RayOptions(num_gpus=1), RayOptions(resources={"lens": 1})
+
+    @workflow.step(Route.NEW, ray=gpu)
+    async def scan(run: RoutedRun) -> Literal[Route.PACKED]:
+        return Route.PACKED
+
+    @source
+    async def log(offset: int) -> AsyncIterator[tuple[int, bytes]]:
+        yield offset, b"{}"
+
+    @workflow.connector("scans", log, ray=lens, shards=2)
+    async def scanned(client: Client[Parcel, Route], event: ConnectorEvent) -> None: ...
+
+    @workflow.connector("letters", log)
+    async def written(client: Client[Parcel, Route], event: ConnectorEvent) -> None: ...
+
+    asked = {
+        consumer_group("rays", 1): gpu,
+        connector_group("rays", "scans"): lens,
+        connector_group("rays", "letters"): NOTHING,
+        bulk_group("rays"): NOTHING,
+    }
+    for group, options in asked.items():
+        assert ray_options_of(Role(group, 1, 2), [shipping, workflow]) == options
 
 
 # --- roles at work ------------------------------------------------------------------------------

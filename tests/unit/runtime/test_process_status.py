@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import threading
 from pathlib import Path
 from typing import Literal
@@ -9,7 +10,7 @@ from typing import Literal
 import pytest
 
 from tests.unit.parcels import Parcel, ParcelRun, Stage, parcels
-from workflow_ray import Retry, Runtime, connect
+from workflow_ray import Breaker, Retry, Runtime, connect
 from workflow_ray.errors import RunPaused
 from workflow_ray.ports import SystemClock
 from workflow_ray.runtime.connect import process_status
@@ -71,6 +72,24 @@ async def test_another_process_sees_how_many_functions_run_on_after_their_time_l
         gate.set()
         while await abandoned():
             await asyncio.sleep(0.01)
+
+
+async def test_another_process_sees_that_a_circuit_breaker_is_open(url: str) -> None:
+    workflow = parcels()
+
+    @workflow.step(Stage.NEW, retry=Retry(attempts=1), breaker=Breaker(least=1))
+    async def pack(run: ParcelRun) -> Literal[Stage.DONE]:
+        raise ConnectionError("refused")
+
+    async with Runtime.local(workflow, records=url), connect(workflow, records=url) as client:
+        handle = await client.trigger("1", Parcel())
+        with pytest.raises(RunPaused, match="refused"):
+            await handle.wait()
+        process = await process_status(url)
+        assert process is not None
+        found = {role.name: role.breaker for role in process.roles if role.breaker}
+    assert list(found) == [STEP]
+    assert re.search("pack is open: 1 of 1 attempts failed; next try in (30|29) s", found[STEP])
 
 
 async def test_a_process_that_only_serves_the_store_runs_no_roles(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ names (U7).
 """
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -16,12 +17,13 @@ import pytest
 from tests.unit.parcels import Parcel, ParcelRun, Route, RoutedRun, Stage, packing
 from workflow_ray import Pause, Runtime, Workflow
 from workflow_ray.definition import load
-from workflow_ray.errors import DuplicateWorkflow, WorkflowNameTaken
+from workflow_ray.errors import DeployStrandsRuns, DuplicateWorkflow, WorkflowNameTaken
 from workflow_ray.records import DeployedWorkflow
 from workflow_ray.runtime.local import LocalRuntime
 from workflow_ray.testing import WorkflowTester
 
 SOON = timedelta(seconds=20)
+LOST = "DONE has lost all its functions, and 2 unfinished runs stand at it"
 SOURCE = """
 from typing import Literal
 from pydantic import BaseModel
@@ -214,7 +216,7 @@ def test_two_scripts_of_one_folder_cannot_share_a_name(
 # --- steps that are gone ------------------------------------------------------------------------
 
 
-async def test_a_deploy_warns_of_unfinished_runs_whose_step_the_code_no_longer_has(
+async def test_a_deploy_that_takes_the_step_of_unfinished_runs_is_refused_unless_it_may_strand_them(
     url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     first = Workflow("parcels", Parcel, Route, entry=Route.LOST)
@@ -236,11 +238,14 @@ async def test_a_deploy_warns_of_unfinished_runs_whose_step_the_code_no_longer_h
         client = runtime.client(first)
         for key, status in (("1", Route.PACKED), ("2", Route.PACKED), ("sent", Route.SENT)):
             await (await client.trigger(key, Parcel())).wait_for(status, timeout=SOON)
-    assert "no step" not in caplog.text
-    async with Runtime.local(second, records=url, replace=True):
+    with pytest.raises(DeployStrandsRuns, match=LOST):
+        async with Runtime.local(second, records=url, replace=True):
+            pass
+    assert not re.search(LOST, caplog.text)
+    async with Runtime.local(second, records=url, replace=True, strand=True):
         pass
-    assert "statuses at which unfinished runs stand: PACKED (2). They go on once" in caplog.text
+    assert re.search(LOST, caplog.text)
     caplog.clear()
     async with Runtime.local(second, records=url):  # nothing has changed
         pass
-    assert "no step" not in caplog.text
+    assert not re.search(LOST, caplog.text)

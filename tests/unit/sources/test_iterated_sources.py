@@ -209,6 +209,31 @@ async def test_an_iterator_that_raises_a_cancellation_is_asked_again() -> None:
         assert event.data == b"a"
 
 
+async def test_an_iterator_whose_task_group_fails_is_asked_again() -> None:
+    asked = list[int]()
+
+    async def fail() -> None:
+        await asyncio.sleep(0)
+        raise ConnectionError("away")
+
+    @source
+    async def lines(offset: int) -> AsyncIterator[Any]:
+        asked.append(offset)
+        if len(asked) == 1:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(fail())
+        yield offset, b"a"
+
+    clock = FakeClock()
+    async with lines.open(clock=clock, events="") as reader:
+        receiving = asyncio.create_task(reader.receive({0: 0}, limit=1, wait=1.0))
+        await _advance(clock, 5)
+        with pytest.raises(StoreUnavailable, match="raised ExceptionGroup"):
+            await receiving
+        (event,) = await reader.receive({0: 0}, limit=1, wait=0.0)
+        assert event.data == b"a"
+
+
 async def test_an_iterator_that_does_not_end_is_left_alone(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 import pytest
 
-from tests.end_to_end import shop
+from tests.shop import shop
+from tests.shop.thanks import note_thanks
 from tests.unit.parcels import Parcel, ParcelRun, Parcels, Route, RoutedRun, Stage, packing, parcels
 from workflow_ray import Cause, Client, ConnectorEvent, RunState, Workflow
 from workflow_ray.errors import InvalidInput
@@ -71,8 +72,7 @@ class Warehouse(shop.Warehouse):
 async def test_an_order_of_the_shop_is_shipped_whatever_commit_the_engine_crashes_at(
     workflow_tester: WorkflowTesterFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    warehouse, thanked = Warehouse(), list[str]()
-    monkeypatch.setattr(shop, "thanked", thanked)
+    warehouse, thanked = Warehouse(), note_thanks(monkeypatch)
     async with workflow_tester(
         shop.orders, shop.invoices, resources={shop.warehouse: warehouse}
     ) as tester:

@@ -9,7 +9,7 @@ from sqlalchemy import ClauseElement
 from sqlalchemy.engine.interfaces import DBAPICursor
 
 from workflow_ray.testing.conformance.runs import new_run, store_all
-from workflow_ray_adapters.sql import counters, timeouts, writes
+from workflow_ray_adapters.sql import counters, erasing, record_statements, removals, timeouts
 from workflow_ray_adapters.sql.dialect import Dialect
 from workflow_ray_adapters.sql.mariadb.dialect import MARIADB
 from workflow_ray_adapters.sql.session import Session
@@ -17,16 +17,24 @@ from workflow_ray_adapters.sql.statement import Compiled, Values
 
 from .conftest import Opener
 
-UPDATED = dict.fromkeys((*writes.PLAIN, *writes.INDEXED, "new_awaited", "before"), 1)
+UPDATED = dict.fromkeys(
+    (*record_statements.PLAIN, *record_statements.INDEXED, "new_awaited", "before"), 1
+)
+EXTENDED = dict.fromkeys((*record_statements.EXTENSIONS, *record_statements.FLOW))
 TIMEOUT = {"of_run": "r", "of_visit": 1, "named": "n", "at": 1}
 COUNTER = {"of_workflow": "w", "of_status": 1, "of_run_state": 1, "of_writer": "p"}
 STATEMENTS: dict[Callable[[Dialect], ClauseElement], Values] = {
-    writes._go_on: UPDATED | {"run": "r", "new_data": b"x"},  # pyright: ignore[reportPrivateUsage]  # their text is what is tried
-    writes._settle: UPDATED | {"run": "r", "new_data": b"x"},  # pyright: ignore[reportPrivateUsage]  # as above
-    writes._finish: UPDATED | {"run": "r", "new_data": None},  # pyright: ignore[reportPrivateUsage]  # as above
+    record_statements.go_on: UPDATED | {"run": "r", "new_data": b"x"},
+    record_statements.settle: UPDATED | {"run": "r", "new_data": b"x"},
+    record_statements.finish: UPDATED | {"run": "r", "new_data": None},
+    record_statements.rewrite: UPDATED | EXTENDED | {"run": "r", "new_data": b"x"},
+    record_statements.finish_rewritten: UPDATED | EXTENDED | {"run": "r", "new_data": None},
+    erasing._clear_entries: {"run": "r", "first": 3},  # pyright: ignore[reportPrivateUsage]  # their text is what is tried
+    removals._trim_history: {"run": "r", "last": 3},  # pyright: ignore[reportPrivateUsage]  # as above
+    removals._remove_key: {"of_workflow": "w", "of_key": "k", "of_run": "r"},  # pyright: ignore[reportPrivateUsage]  # as above
     timeouts._complete: TIMEOUT,  # pyright: ignore[reportPrivateUsage]  # as above
     timeouts._forget: TIMEOUT,  # pyright: ignore[reportPrivateUsage]  # as above
-    counters._forget: COUNTER,  # pyright: ignore[reportPrivateUsage]  # as above
+    counters.RUNS.forget: COUNTER,
 }
 
 
@@ -76,4 +84,5 @@ async def test_a_joined_statement_reads_only_the_rows_of_its_keys_in_a_small_tab
         await store_all(store, *(new_run() for _ in range(3)))
         steps = await store._writer.call(plans)  # pyright: ignore[reportPrivateUsage]  # its plans are what is tried
     tables = {table: kind for table, kind in steps if table != "given"}
-    assert tables == dict.fromkeys(("records", "timeouts", "counters"), "eq_ref")
+    one_row = ("records", "timeouts", "counters", "idempotency_keys")
+    assert tables == dict.fromkeys(one_row, "eq_ref") | {"history": "ref"}

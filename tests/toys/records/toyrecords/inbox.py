@@ -117,8 +117,10 @@ class Inbox:
             self.settle([failed], MessageOutcome.FAILED)
             accepted = self._sorted(record, self.waiting(record.run_id)).accepted
             self.wake(record.run_id, accepted)
-            if not accepted and (record.awaits, record.awaited) == (Awaits.EVENT, NO_VERSION):
-                self._state.amend(record.run_id, awaits=Awaits.MESSAGE)
+            works = record.awaited > NO_VERSION and not record.parked
+            if not accepted and record.awaits is Awaits.EVENT and not works:
+                awaits = Awaits.PARKED if record.parked else Awaits.MESSAGE
+                self._state.amend(record.run_id, awaits=awaits)
             return
         due_at = self._now + timedelta(seconds=failure.retry_in)
         self._state.change(replace(failed, due_at=due_at))

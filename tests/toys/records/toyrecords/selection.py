@@ -47,6 +47,7 @@ def matches(record: Record, query: RunQuery) -> bool:
         and (query.created_before is None or record.created_at < query.created_before)
         and (not query.causes or record.cause in query.causes)
         and (query.updated_before is None or record.updated_at < query.updated_before)
+        and all(record.labels.get(name) == value for name, value in query.labels.items())
     )
 
 
@@ -62,7 +63,8 @@ def family_of(state: State, query: RunQuery) -> set[RunId] | None:
             and (linked.link.cascades or not query.cascading)
         }
     if query.child is not None:
-        parents = {child.linked.parent for child in state.as_child(query.child)}
+        links = state.as_child(query.child) if query.child in state.records else []
+        parents = {child.linked.parent for child in links}
         allowed = parents if allowed is None else allowed & parents
     return allowed
 

@@ -54,12 +54,19 @@ class Child(msgspec.Struct):
     is_reported: bool = False  # its end is in a message that was taken
 
 
+class UsedKey(msgspec.Struct, frozen=True):
+    """The run that used an idempotency key first."""
+
+    run_id: RunId
+    digest: bytes | None = None
+
+
 class State(msgspec.Struct):
     deployment: Deployment
     statuses: dict[str, dict[str, int]] = {}  # by workflow, kept for good
     partitions: dict[str, int] = {}  # the same
     records: dict[RunId, Record] = {}
-    digests: dict[RunId, bytes] = {}  # the runs that have an idempotency key
+    keys: dict[str, dict[str, UsedKey]] = {}  # idempotency keys, by workflow
     history: dict[RunId, list[HistoryEntry]] = {}
     outbox: list[OutboxEntry] = []  # in commit order
     last_entry: int = 0

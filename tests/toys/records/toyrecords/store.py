@@ -5,8 +5,12 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 
+from msgspec.structs import replace
+
 from toyrecords.file import File
 from toyrecords.message_reads import MessageReads
+from toyrecords.parking import parked
+from toyrecords.removals import carry_out
 from toyrecords.selection import (
     awaited_event,
     by_run_id,
@@ -25,12 +29,15 @@ from workflow_ray.ports import Clock
 from workflow_ray.records import (
     Activity,
     Awaits,
+    Committed,
     DeployedWorkflow,
     Deployment,
     Fence,
     GroupResult,
     HistoryEntry,
     OutboxEntry,
+    Parked,
+    ParkedQuery,
     Position,
     Record,
     Role,
@@ -65,7 +72,16 @@ class ToyStore(MessageReads):
             check_group(group)
         with self._file.transaction() as state:
             transitions = Transitions(state, self._clock.now())
-            return [transitions.commit(group) for group in groups]
+            answers = [transitions.commit(group) for group in groups]
+            return [
+                replace(
+                    answer,
+                    removed=tuple(carry_out(state, removal) for removal in group.removals),
+                )
+                if isinstance(answer, Committed)
+                else answer
+                for group, answer in zip(groups, answers, strict=True)
+            ]
 
     async def pending(
         self,
@@ -165,7 +181,8 @@ class ToyStore(MessageReads):
         self, run_id: RunId, *, after: Version = Version(0), limit: int = 1000
     ) -> list[HistoryEntry]:
         with self._file.transaction() as state:
-            return page_of(state.history.get(run_id, [])[after:], limit)
+            entries = state.history.get(run_id, [])
+        return page_of([entry for entry in entries if entry.version > after], limit)
 
     async def watch(
         self, seen: Mapping[RunId, Version], *, wait: float, at_rest: bool = False
@@ -208,6 +225,16 @@ class ToyStore(MessageReads):
         ]
         after = looked_at[-1].run_id if len(asked) > query.limit else None
         return Waiting(events=tuple(awaited_event(record) for record in quiet), after=after)
+
+    async def parked(self, query: ParkedQuery, *, wait: float = 0.0) -> Parked:
+        def look(state: State) -> Parked | None:
+            found = parked(state, query, self._clock.now())
+            return None if found.change == query.seen else found
+
+        if changed := await self._file.poll(look, self._clock, wait):
+            return changed
+        with self._file.transaction() as state:
+            return parked(state, query, self._clock.now())
 
     async def activity(self, *, limit: int = 500) -> Activity:
         now = self._clock.now()

@@ -7,7 +7,8 @@ from msgspec.structs import asdict, replace
 
 from toyrecords.inbox import Inbox
 from toyrecords.positions import merged
-from toyrecords.state import State
+from toyrecords.removals import clear_messages
+from toyrecords.state import State, UsedKey
 from workflow_ray.records import (
     NO_VERSION,
     ActiveRun,
@@ -96,10 +97,9 @@ class Transitions:
         return self._refused(write)
 
     def _taken(self, run_id: RunId, new: NewRun) -> WriteResult | None:
-        for other in self._state.records.values():
-            used = other.workflow == new.workflow and other.idempotency_key
-            if used and used == new.idempotency_key:
-                return KeyUsed(run_id, other.run_id, self._state.digests.get(other.run_id))
+        used = self._state.keys.get(new.workflow, {}).get(new.idempotency_key or "")
+        if used is not None and new.idempotency_key is not None:
+            return KeyUsed(run_id, used.run_id, used.digest)
         active = self._active(new.workflow, new.foreign_id)
         return ActiveRun(run_id, active) if active else None
 
@@ -144,6 +144,8 @@ class Transitions:
         else:
             record = replace(write.onto(before), updated_at=self._now)
         state.records[write.run_id] = record
+        if write.erases:
+            self._erase(write.run_id)
         entry = msgspec.convert({**said, "at": self._now}, HistoryEntry)
         state.history.setdefault(write.run_id, []).append(entry)
         for asked in write.events:
@@ -160,15 +162,28 @@ class Transitions:
             state.results.pop(write.run_id, None)
             state.amend(write.run_id, has_results=False)
 
+    def _erase(self, run_id: RunId) -> None:
+        """Clear what is kept of the run's versions up to now."""
+        state = self._state
+        state.history[run_id] = [
+            replace(entry, data=None if entry.data is None else b"", reason=None, error=None)
+            for entry in state.history.get(run_id, [])
+        ]
+        state.results.pop(run_id, None)
+        state.amend(run_id, has_results=False)
+        clear_messages(state, run_id)
+
     def _firsts(self, write: Write) -> dict[str, object]:
         """Return what only a run's first version has."""
         new = _new(write)
-        if new.digest is not None:
-            self._state.digests[write.run_id] = new.digest
+        if new.idempotency_key is not None:
+            keys = self._state.keys.setdefault(new.workflow, {})
+            keys[new.idempotency_key] = UsedKey(write.run_id, new.digest)
         awaited = write.version if write.asks else write.awaited
         return {
             **asdict(new),
             "awaited": awaited,
+            "labels": write.labels or {},
             "created_at": self._now,
             "updated_at": self._now,
         }

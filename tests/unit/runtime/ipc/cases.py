@@ -17,11 +17,14 @@ from workflow_ray.records import (
     ChildRefused,
     Committed,
     Conflict,
+    DeployedFlow,
     DeployedWorkflow,
     Deployment,
+    ErrorDetail,
     Event,
     Fence,
     Fenced,
+    FlowLimits,
     Gathering,
     HistoryEntry,
     Kept,
@@ -45,10 +48,17 @@ from workflow_ray.records import (
     OnceResult,
     OutboxEntry,
     OutgoingEvent,
+    Parked,
+    ParkedKey,
+    ParkedQuery,
+    ParkedRun,
+    Parking,
     Position,
     Posted,
+    Rate,
     Received,
     Record,
+    Removal,
     Role,
     RoleHolder,
     RoleName,
@@ -59,6 +69,7 @@ from workflow_ray.records import (
     SetAside,
     SetAsideKey,
     SetAsideQuery,
+    Shape,
     Shared,
     Stored,
     Timeout,
@@ -79,6 +90,8 @@ FENCE = Fence(RoleName("orders-1-consumer-2-of-4"), 7)
 POSITION = Position(
     "orders-1-consumer", 5, 9, begun=40, trying=(9, 11), log="kafka", incarnation=2, in_use=FENCE
 )
+PARKING = Parking(key="acme", priority=3)
+ERROR = ErrorDetail(type="httpx.ConnectTimeout", message="boom", trace="line 1")
 RECORD = Record(
     run_id=RUN,
     workflow="orders",
@@ -101,6 +114,10 @@ RECORD = Record(
     has_results=True,
     has_parents=True,
     cascades=True,
+    labels={"tenant": "acme"},
+    data_version=2,
+    parking=PARKING,
+    parked=True,
 )
 EVENT = Event(
     run_id=RUN,
@@ -168,6 +185,12 @@ FAILURE = Write(
     reason="boom",
     awaits=Awaits.NOBODY,
     awaited=Version(2),
+    error=ERROR,
+    labels={"tenant": "acme"},
+    data_version=2,
+    parking=PARKING,
+    parked=True,
+    erases=True,
 )
 NEW_MESSAGE = NewMessage(
     key=MESSAGE,
@@ -227,6 +250,21 @@ ENTRY = HistoryEntry(
     write_id=WriteId("w1"),
     reason="boom",
     data=b"{}",
+    data_version=2,
+    error=ERROR,
+)
+LIMITS = FlowLimits(
+    concurrency=10,
+    concurrency_per_key=2,
+    rate=Rate(count=5, seconds=1.5),
+    rate_per_key=Rate(count=1, seconds=60.0),
+)
+SHAPE = Shape(
+    data_version=2,
+    model="m1",
+    functions=(("charge", 1, (2, 3)),),
+    flow={"CREATED": DeployedFlow(limits=LIMITS, keyed=True)},
+    gone={"OLD": 4},
 )
 ORDERS = DeployedWorkflow(
     name="orders",
@@ -240,6 +278,8 @@ ORDERS = DeployedWorkflow(
     scaled={"orders-1-consumer": 8},
     draining=("orders-1-consumer",),
     paused=("restock",),
+    limits={"CREATED": LIMITS},
+    shape=SHAPE,
 )
 EVERYTHING = RunQuery(
     workflow="orders",
@@ -257,6 +297,7 @@ EVERYTHING = RunQuery(
     since=Version(2),
     cascading=True,
     child=OTHER,
+    labels={"tenant": "acme"},
 )
 KEY = TimeoutKey(RUN, Version(2), "expiry")
 TIMEOUT = Timeout(key=KEY, workflow="orders", status=1, partition=5, due_at=NOW)
@@ -303,11 +344,14 @@ CASES = {
                     expires=("orders",),
                     set_aside=(NEW_ENTRY,),
                     taken_back=(POISON,),
+                    removals=(
+                        Removal(workflow="orders", runs=(RUN,), histories=(OTHER,), keys_below=RUN),
+                    ),
                 ),
             )
         ],
         {},
-        [Committed(RESULTS, POSTS, ONCE), Fenced(FENCE.role, 8)],
+        [Committed(RESULTS, POSTS, ONCE, (3,)), Fenced(FENCE.role, 8)],
         [Committed(REFUSED)],
     ),
     "lookup": Case([(RUN, OTHER)], {"fresh": True}, [RECORD, None]),
@@ -354,6 +398,19 @@ CASES = {
         [WaitingQuery(workflow="orders", partition=5, quiet=300.0, after=RUN, limit=10)],
         {},
         Waiting(events=(EVENT,), after=OTHER),
+    ),
+    "parked": Case(
+        [ParkedQuery(workflow="orders", status=1, after="acme", keys=10, per_key=5, seen=3)],
+        {"wait": 0.5},
+        Parked(
+            keys=(
+                ParkedKey(key="tenant-1", admitted=2, parked=(ParkedRun(run_id=RUN, priority=3),)),
+            ),
+            admitted=3,
+            more=True,
+            change=4,
+            now=NOW,
+        ),
     ),
     "activity": Case(
         [],
@@ -416,6 +473,7 @@ def sample(kind: type[WorkflowError]) -> WorkflowError:
         float: 0.5,
         Sequence[str]: ["a", "b"],
         Sequence[tuple[str, int]]: [("a", 1)],
+        Sequence[tuple[str, str, int, str]]: [("a", "b", 1, "c")],
         Mapping[str, int]: {"a": 1},
     }
     # None for the others

@@ -39,6 +39,7 @@ PROCESS_STATUS = ProcessStatus(
             since=NOW,
             in_flight=2,
             abandoned=3,
+            breaker="open",
             failures=1,
             why="boom",
             failed_at=NOW,

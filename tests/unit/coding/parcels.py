@@ -1,0 +1,3 @@
+"""Workflows with codecs that use everything that may hold data of a user."""
+
+SECRET = "marked-secret"
