@@ -125,4 +125,4 @@ async def check_attempts(broken: Bank, handles: list[Handle[Charge, At]]) -> Non
         assert failed < ATTEMPTS
         assert alone[f"c{number}"] <= ATTEMPTS
         held += any(entry.cause is Cause.PARKED for entry in history)
-    assert held > RUNS // 2
+    assert held >= RUNS // 2
