@@ -108,7 +108,7 @@ async def make_old(client: JobClient, runs: int) -> None:
         Trigger(f"old-{number}", Job(number=number, fails=True), idempotency_key=f"old-{number}")
         for number in range(runs)
     )
-    while await in_state(client, RunState.CANCELLED) < runs:  # noqa: ASYNC110  no event tells it
+    while await in_state(client, RunState.CANCELLED) < runs:  # noqa: ASYNC110  # no event tells it
         await asyncio.sleep(0.5)
 
 

@@ -1,7 +1,7 @@
 """Documents are split into pages, the pages are embedded in batches, and an index collects them.
 
-documents: RECEIVED --split--> READING --index, when the last page has ended--> INDEXED
-pages:     NEW --embed, many pages in one call--> EMBEDDED
+documents: RECEIVED -- split --> READING -- index, after the last page has ended --> INDEXED
+pages:     NEW -- embed, many pages in one call --> EMBEDDED
 
 The index is searched by meaning: see `python -m examples.documents`.
 """

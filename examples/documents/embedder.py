@@ -23,7 +23,7 @@ class HashEmbedder:
     """Adds up a random direction for each word. Texts that share words get similar vectors."""
 
     def embed(self, texts: list[str]) -> list[list[float]]:
-        time.sleep(SECONDS)
+        time.sleep(SECONDS)  # stands for the work of a model; a plain step has a thread of its own
         calls.append(len(texts))
         return [self._vector(text) for text in texts]
 

@@ -66,7 +66,7 @@ async def test_a_message_that_does_not_fit_is_refused_without_its_values(
     assert "the message of callback 'paid'" in str(raised.value)
     assert raised.value.stands == "AWAITING_PAYMENT, RUNNING"
     assert "secret" not in str(raised.value)
-    assert str(pickle.loads(pickle.dumps(raised.value))) == str(raised.value)  # noqa: S301  our own bytes
+    assert str(pickle.loads(pickle.dumps(raised.value))) == str(raised.value)  # noqa: S301  # our own bytes
     assert await here.inbox(handle.run_id) == []
 
 
@@ -129,4 +129,4 @@ async def test_every_error_of_a_callback_can_be_caught_as_one(here: Shop) -> Non
     for kind in kinds:
         error = kind("shop", "r", "paid", "PAID, RUNNING", 3, "why")
         assert isinstance(error, CallbackError)
-        assert str(pickle.loads(pickle.dumps(error))) == str(error)  # noqa: S301  our own bytes
+        assert str(pickle.loads(pickle.dumps(error))) == str(error)  # noqa: S301  # our own bytes

@@ -154,7 +154,7 @@ class SqlTransactions(ABC):
         InvalidInput.
         """
         driver = connection.connection.dbapi_connection
-        # SQLAlchemy raises it for a driver whose setting it can't read: such a session is trusted.
+        # raised by SQLAlchemy for a driver whose setting it can't read: such a session is trusted
         with suppress(NotImplementedError):
             if driver is not None and connection.dialect.detect_autocommit_setting(driver):
                 raise InvalidInput(
