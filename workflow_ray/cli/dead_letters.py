@@ -98,7 +98,7 @@ def list_dead_letters(
     async def found(letters: DeadLetters) -> list[DeadLetterView]:
         views: list[DeadLetterView] = []
         async for letter in letters:
-            views.append(_view(letter))
+            views.append(view_of(letter))
             if len(views) == limit:
                 break
         return views
@@ -149,7 +149,8 @@ def _ask(
     return asyncio.run(answer())
 
 
-def _view(letter: DeadLetter) -> DeadLetterView:
+def view_of(letter: DeadLetter) -> DeadLetterView:
+    """A dead letter as it is shown. An error that is encoded says so."""
     return DeadLetterView(
         id=letter.id,
         origin=letter.origin,
@@ -164,7 +165,7 @@ def _view(letter: DeadLetter) -> DeadLetterView:
 def _content(letter: DeadLetterContent) -> DeadLetterWithContent:
     event = letter.event
     return DeadLetterWithContent(
-        **msgspec.structs.asdict(_view(letter)),
+        **msgspec.structs.asdict(view_of(letter)),
         key=event.key if event else None,
         data=event.data.decode(errors="replace") if event else None,
         headers=event.headers if event else None,

@@ -52,10 +52,13 @@ def control_of(job: BulkEntry, workflow: AnyWorkflow) -> Control | None:
     action = ACTIONS.get(job.action)
     if action is not Action.MOVE:
         return None if action is None else Control(action, job.by, job.reason)
-    found = (status for status in workflow.statuses if status.value == job.to)
-    status = next(found, None)
-    to = None if status is None else Destination(workflow, status)
-    return None if to is None else Control(action, job.by, job.reason, to=to)
+    if job.to is None:
+        return None
+    try:
+        to = Destination(workflow, workflow.status_of(job.to))
+    except KeyError:
+        return None
+    return Control(action, job.by, job.reason, to=to)
 
 
 def answer(job: BulkEntry | None, request: BulkRequest) -> BulkEntry | None:

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from workflow_ray.cli.dead_letters import _view
+from workflow_ray.cli.dead_letters import view_of
 from workflow_ray.client import DeadLetter
 from workflow_ray.records.encoded import Envelope, as_text, sealed
 
@@ -20,4 +20,4 @@ def test_an_encoded_error_says_that_it_is_encoded() -> None:
         set_aside_at=AT,
         given_up_at=AT,
     )
-    assert _view(letter).error.startswith("(it is encoded by 'aes-gcm'")
+    assert view_of(letter).error.startswith("(it is encoded by 'aes-gcm'")

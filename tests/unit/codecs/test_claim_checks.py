@@ -113,9 +113,9 @@ async def test_a_place_that_fails_in_its_own_way_is_unavailable(
         raise EndpointConnectionError("could not connect")
 
     codec = codec_at("memory://fails")
-    files, _ = core.url_to_fs("memory://fails")
-    monkeypatch.setattr(type(files), "pipe_file", fail)
-    monkeypatch.setattr(type(files), "rm", fail)
+    memory: Any = core.url_to_fs("memory://fails")[0].__class__
+    monkeypatch.setattr(memory, "pipe_file", fail)
+    monkeypatch.setattr(memory, "rm", fail)
     with pytest.raises(StoreUnavailable, match="could not connect"):
         await codec.encode([payload(LARGE)])
     with pytest.raises(StoreUnavailable):

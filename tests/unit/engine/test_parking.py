@@ -153,6 +153,7 @@ def test_a_write_that_enters_parks_the_run(way: str) -> None:
 def test_a_key_is_stored_as_plain_text() -> None:
     parking = first(At.BOOKED, "enum").parking
     assert parking == Parking(key="acme", priority=7)
+    assert parking is not None
     assert type(parking.key) is str
 
 
