@@ -6,13 +6,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.adapters.kafka.others import others
-from tests.ray.conftest import Deployment as RayDeployment
 from tests.ray.fakes import ALL, CONSUMER, PUBLISHER, SILENT, FakeRegistry, running, until
 from tests.ray.test_nodes import run_apart
-from tests.servers import Kafka
-from tests.shop.shop import Order, OrderStatus, Payment, invoices, orders, paid
-from workflow_ray import Runtime
 from workflow_ray.definition import RayOptions
 from workflow_ray.definition.ray_options import NOTHING
 from workflow_ray.records import Deployment
@@ -125,22 +120,3 @@ async def test_a_role_waits_for_a_node_that_has_what_its_step_asks_for(
         sockets=server_folder,
         folder=tmp_path,
     )
-
-
-@pytest.mark.server
-@pytest.mark.timeout(300)
-async def test_the_shop_runs_as_far_as_its_step_that_asks_for_a_gpu(
-    deployment: RayDeployment, server_folder: Path
-) -> None:
-    with Kafka(server_folder) as kafka:
-        async with others(kafka.address) as checkout:
-            await checkout.make("carts", partitions=1)
-        shop = Runtime.ray(orders, invoices, records=deployment.records, events=f"{kafka.url}/shop")
-        async with shop as runtime:
-            handle = await runtime.client(orders).trigger("order-42", Order(total=40))
-            run = await handle.callback(paid, Payment(receipt="r1"), timeout=60)
-            assert run.status is OrderStatus.PAID
-            waiting = [one.why for one in await runtime.status() if one.is_unplaced]
-            assert waiting == ["it waits for a node with num_gpus=1"]
-            assert (await handle.get()).status is OrderStatus.PAID
-            await runtime.down()
