@@ -29,7 +29,7 @@ class BlockingCalls:
     def __init__(self) -> None:
         self._thread = EngineThread("workflow_ray client")
         self._stack = AsyncExitStack()  # entered and closed in the thread's loop
-        self._under_way = set[Future[Any]]()
+        self._under_way = set[_Call[Any]]()
         self._process = os.getpid()
         self._is_closed = False
         # A call is either begun before `close` or refused. Reentrant, because the garbage collector
@@ -60,16 +60,16 @@ class BlockingCalls:
                 not begin. If the client was closed during the call, it is not known whether the
                 call took effect.
         """
-        future = self._begun(work)
+        call = _Call(work)
         try:
-            return future.result()
+            return self._begun(call).result()
         except CancelledError:
             raise connection_closed() from None
         except BaseException:
-            future.cancel()  # it has no effect if the error is the coroutine's
+            self._give_up(call)  # it has no effect if the error is the coroutine's
             raise
         finally:
-            self._under_way.discard(future)
+            self._under_way.discard(call)
 
     def iterate(self, items: AsyncIterator[T]) -> Iterator[T]:
         """Yield the items. Those that are there already come with one change of threads."""
@@ -95,24 +95,33 @@ class BlockingCalls:
                 return
             self._is_closed = True
         for call in tuple(self._under_way):
-            call.cancel()
+            self._give_up(call)
         try:
             self._thread.submit(self._stack.aclose()).result()
         finally:
             self._thread.end()
 
-    def _begun(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+    def _begun(self, call: "_Call[T]") -> Future[T]:
         try:
             self._check_caller()
             with self._lock:
                 if self._is_closed:
                     raise connection_closed()
-                future = self._thread.submit(work)
-                self._under_way.add(future)
-                return future
-        except BaseException:
-            work.close()
+                self._under_way.add(call)
+                call.future = self._thread.submit(call.run())
+                return call.future
+        except RuntimeUnavailable:
+            call.work.close()
             raise
+
+    def _give_up(self, call: "_Call[Any]") -> None:
+        """Cancel a call that may have begun. A Ctrl-C may interrupt the thread just before it has
+        the call's future.
+        """
+        if call.future is not None:
+            call.future.cancel()
+        elif call in self._under_way:
+            self._thread.loop.call_soon_threadsafe(call.cancel)
 
     def _check_caller(self) -> None:
         if self._is_forked():
@@ -146,6 +155,29 @@ class BlockingCalls:
         with self._lock:
             if not self._is_closed:
                 self._thread.submit(reading.close())
+
+
+class _Call(Generic[T]):
+    """A coroutine that a thread waits for. The thread's loop runs it."""
+
+    def __init__(self, work: Coroutine[Any, Any, T]) -> None:
+        self.work = work
+        self.future: Future[T] | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self._is_cancelled = False
+
+    async def run(self) -> T:
+        if self._is_cancelled:
+            raise asyncio.CancelledError
+        self._task = asyncio.current_task()
+        return await self.work
+
+    def cancel(self) -> None:
+        self._is_cancelled = True
+        if self._task is None:
+            self.work.close()
+        else:
+            self._task.cancel()
 
 
 class _Reading(Generic[T]):

@@ -7,8 +7,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -17,6 +17,7 @@ import pytest
 from tests.unit.sync.letters import Letter, letters
 from workflow_ray import sync
 from workflow_ray.errors import RuntimeUnavailable, StoreMissing
+from workflow_ray.runtime.engine_thread import EngineThread
 from workflow_ray.sync import connect
 from workflow_ray.sync.blocking_calls import BlockingCalls
 from workflow_ray_adapters.sql.transaction import perform
@@ -170,6 +171,25 @@ def test_ctrl_c_cancels_the_call_and_the_client_goes_on(calls: BlockingCalls) ->
     thread.join()
     assert waits.cancelled.wait(20)
     assert list(calls.iterate(numbers(3))) == [0, 1, 2]
+
+
+def test_ctrl_c_just_before_the_call_is_waited_for_cancels_it_too(
+    calls: BlockingCalls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits, submit = Waits(), EngineThread.submit
+
+    def interrupted(thread: EngineThread, work: Coroutine[Any, Any, Any]) -> Future[Any]:
+        submit(thread, work)
+        waits.begun.wait()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(EngineThread, "submit", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            calls.result(waits.begin())
+    assert waits.cancelled.wait(20)
+    calls.close()
+    assert threads() == []
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
