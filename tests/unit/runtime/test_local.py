@@ -38,7 +38,7 @@ from workflow_ray.errors import (
 )
 from workflow_ray.ports import SystemClock, records_adapter
 from workflow_ray.roles import steps
-from workflow_ray.runtime import role_runner
+from workflow_ray.runtime import local
 
 SOON = timedelta(seconds=20)
 
@@ -97,7 +97,7 @@ async def test_a_step_cut_off_at_the_end_is_run_again_by_the_next_runtime(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workflow, begun = parcels(), asyncio.Event()
-    monkeypatch.setattr(role_runner, "STOPPING", 0.0)
+    monkeypatch.setattr(local, "STOPPING", 0.0)
 
     @workflow.step(Stage.NEW)
     async def pack(run: ParcelRun) -> Literal[Stage.DONE]:
@@ -147,7 +147,7 @@ async def swallow_cancellations(gate: threading.Event) -> None:
 async def test_a_step_that_does_not_end_does_not_keep_the_runtime_from_ending(
     url: str, is_plain: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(role_runner, "STOPPING", 0.1)
+    monkeypatch.setattr(local, "STOPPING", 0.1)
     monkeypatch.setattr(steps, "CANCELLING", 0.1)
     workflow, begun, gate = parcels(), asyncio.Event(), threading.Event()
     loop = asyncio.get_running_loop()

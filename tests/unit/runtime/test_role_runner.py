@@ -129,11 +129,10 @@ async def test_what_is_abandoned_at_the_deadline_is_not_in_doubt(
     async def never_end(stop: asyncio.Event) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(role_runner, "STOPPING", 0.0)
     runs(monkeypatch, never_end)
     runner.start(ROLE, await store.acquire(ROLE))
     await clock.settle()
-    await runner.close()
+    await runner.close(deadline=0.0)
     assert await in_use(store) is None
 
 
