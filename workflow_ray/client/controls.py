@@ -15,8 +15,10 @@ from workflow_ray.engine.control import (
     Refused,
     Unchanged,
     decide_control,
+    steps_left_delayed,
 )
 from workflow_ray.engine.data_deletion import deletion_entries
+from workflow_ray.engine.delays import delays_left
 from workflow_ray.errors import ControlRefused, InvalidInput
 from workflow_ray.ports import RecordStore
 from workflow_ray.records import (
@@ -126,8 +128,10 @@ async def _apply_once(
     outcomes: dict[RunId, Outcome] = {}
     writes: list[Write] = []
     deleting: list[tuple[Record, bool]] = []
+    delays = await _delays_left(writer.records, asked, batch)
     for record in batch:
-        decided = decide_control(record, asked, write_id=new_write_id())
+        delay = delays.get(record.run_id, 0.0)
+        decided = decide_control(record, asked, write_id=new_write_id(), delay=delay)
         if asked.action is Action.DELETE_DATA:
             deleting.append((record, isinstance(decided, Write)))
         if isinstance(decided, Write):
@@ -145,6 +149,15 @@ async def _apply_once(
             if not isinstance(result, Conflict)
         }
     return outcomes
+
+
+async def _delays_left(
+    records: RecordStore, asked: Control, batch: Sequence[Record]
+) -> Mapping[RunId, float]:
+    """Read the seconds that are left of the delays of steps, where the control leaves them be."""
+    if not (steps := steps_left_delayed(asked, batch)):
+        return {}
+    return delays_left(await records.activity(limit=len(steps), steps=steps))
 
 
 async def look_up(

@@ -79,6 +79,7 @@ def decide_page(
     asked: Control,
     announced: Collection[RunState],
     found: Sequence[Record],
+    delays: Mapping[RunId, float] | None = None,
 ) -> Page:
     """Decide what becomes of runs: a page, or those whose write was too late.
 
@@ -88,6 +89,7 @@ def decide_page(
         asked: What it does to each run.
         announced: The run states that hooks ask for.
         found: The runs. Those that do not pass the filters any more have moved on.
+        delays: The seconds that are left of the delays of their steps, where some are.
     """
     writes: list[Write] = []
     deleting: list[tuple[Record, bool]] = []
@@ -96,7 +98,9 @@ def decide_page(
         if not job.query.admits(record):
             moved_on += 1
             continue
-        decided = decide_control(record, asked, write_id=write_id_of(job_id, record.run_id))
+        write_id = write_id_of(job_id, record.run_id)
+        delay = (delays or {}).get(record.run_id, 0.0)
+        decided = decide_control(record, asked, write_id=write_id, delay=delay)
         if asked.action is Action.DELETE_DATA:
             deleting.append((record, isinstance(decided, Write)))
         match decided:

@@ -1,5 +1,6 @@
 """Controls of runs: how each of them, such as pause or cancel, changes a record. Pure."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -7,10 +8,11 @@ import msgspec
 
 from workflow_ray.definition import Status
 from workflow_ray.engine.data_deletion import request_deletion
+from workflow_ray.engine.delays import delayed_steps
 from workflow_ray.engine.next_version import AnyWorkflow, Next, kept
 from workflow_ray.engine.prospects import is_paused_by_error
 from workflow_ray.engine.run_states import may_move
-from workflow_ray.records import Cause, Record, RunState, Write, WriteId
+from workflow_ray.records import Cause, Record, RunId, RunState, Version, Write, WriteId
 
 
 class Action(Enum):
@@ -60,22 +62,35 @@ class Unchanged:
     """The action would change nothing."""
 
 
+def steps_left_delayed(control: Control, found: Iterable[Record]) -> dict[RunId, Version]:
+    """Return the steps whose delays, if they have some, go on after a control: of paused runs."""
+    if control.action not in (Action.RESUME, Action.RETRY):
+        return {}
+    return delayed_steps(record for record in found if record.run_state is RunState.PAUSED)
+
+
 def decide_control(
-    record: Record, control: Control, *, write_id: WriteId
+    record: Record, control: Control, *, write_id: WriteId, delay: float = 0.0
 ) -> Write | Refused | Unchanged:
     """Decide what a control changes. The table of run states allows it, or it is refused.
 
     A function that is running is not interrupted. If the control commits first, its result is
     dropped. Unless the run is moved, timeouts and messages stay as they are: the store sends an
     event for messages that wait when the run proceeds.
+
+    Args:
+        record: The run.
+        control: What is asked.
+        write_id: Of the write.
+        delay: The seconds that are left of its step's delay, if it is of `steps_left_delayed`.
     """
-    decided = _decide(Next(record, control.by, write_id), control)
+    decided = _decide(Next(record, control.by, write_id), control, delay)
     if isinstance(decided, Write) and not may_move(record.run_state, decided.run_state):
         return Refused(f"it is {record.run_state.name}")
     return decided
 
 
-def _decide(nxt: Next, control: Control) -> Write | Refused | Unchanged:
+def _decide(nxt: Next, control: Control, delay: float) -> Write | Refused | Unchanged:
     run_state = nxt.record.run_state
     match control.action:
         case Action.PAUSE:
@@ -85,9 +100,9 @@ def _decide(nxt: Next, control: Control) -> Write | Refused | Unchanged:
                 return Unchanged()
             return nxt.cancel(control.reason, cascade=control.cascade)
         case Action.RESUME:
-            return _resume(nxt, control) if run_state.at_rest else Unchanged()
+            return _resume(nxt, control, delay) if run_state.at_rest else Unchanged()
         case Action.RETRY:
-            return _retry(nxt, control)
+            return _retry(nxt, control, delay)
         case Action.MOVE:
             return _move(nxt, control)
         case Action.DELETE_DATA:
@@ -105,25 +120,26 @@ def _pause(nxt: Next, control: Control) -> Write:
     )
 
 
-def _resume(nxt: Next, control: Control) -> Write:
-    """Resume the run, with its step if that was still to run.
+def _resume(nxt: Next, control: Control, delay: float) -> Write:
+    """Resume the run, with its step if that was still to run, when that is due.
 
     If an error has paused it, the attempts are counted from 0 again.
     """
     record = nxt.record
     attempt = 0 if is_paused_by_error(record) else record.attempt
-    return nxt.go_on(Cause.RESUMED, attempt=attempt, reason=control.reason)
+    return nxt.go_on(Cause.RESUMED, attempt=attempt, reason=control.reason, again_in=delay)
 
 
-def _retry(nxt: Next, control: Control) -> Write | Refused:
-    """Let the step run at once, without the rest of the delay. Attempts are counted from 0.
+def _retry(nxt: Next, control: Control, delay: float) -> Write | Refused:
+    """Let the failed step run at once, without the rest of its backoff, attempts counted from 0.
 
     A run that flow control orders is admitted again first, if it has lost its slot. A run that an
-    error in another function has paused waits again for what it waited for.
+    error in another function has paused waits again for what it waited for, and so for its delay.
     """
     record = nxt.record
-    is_between_attempts = record.attempt > 0 and not record.run_state.at_rest
-    if is_paused_by_error(record) or is_between_attempts:
+    if is_paused_by_error(record):
+        return nxt.go_on(Cause.RETRIED, attempt=0, reason=control.reason, again_in=delay)
+    if record.attempt > 0 and not record.run_state.at_rest:
         return nxt.go_on(Cause.RETRIED, attempt=0, reason=control.reason)
     if record.run_state is RunState.PAUSED:
         return Refused("it was paused by no error. Resume it instead")

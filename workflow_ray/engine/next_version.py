@@ -136,25 +136,31 @@ class Next:
         write = self.stay(Cause.PARKED, attempt=record.attempt, reason=reason, again_in=0.0)
         return parked(write, parking)
 
-    def go_on(self, cause: Cause, *, attempt: int, reason: str | None) -> Write:
+    def go_on(
+        self, cause: Cause, *, attempt: int, reason: str | None, again_in: float = 0.0
+    ) -> Write:
         """Let a run go on that was paused or waits, with its step if that is still to run.
 
         If flow control orders the run, it has no slot and is parked again, where it was before. A
-        run that has no step to run needs no slot.
+        run that has no step to run needs no slot. One whose step is delayed is parked when the
+        delay is over.
 
         Args:
             cause: Why it goes on.
             attempt: The failed attempts of the step.
             reason: Of the control.
+            again_in: The seconds of the step's delay that are left.
         """
         record = self.record
         asks = record.awaited > NO_VERSION
-        write = self.stay(cause, attempt=attempt, reason=reason, again_in=0.0 if asks else None)
+        again = again_in if asks else None
+        write = self.stay(cause, attempt=attempt, reason=reason, again_in=again)
         if record.parking is None or not (record.parked or record.run_state.at_rest):
             return write
-        if asks:
+        if asks and not again_in:
             return parked(write, record.parking)
-        return msgspec.structs.replace(write, parking=None, parked=False, awaits=Awaits.MESSAGE)
+        awaits = Awaits.EVENT if asks else Awaits.MESSAGE
+        return msgspec.structs.replace(write, parking=None, parked=False, awaits=awaits)
 
     def admit(self) -> Write:
         """Let a parked run go on to its step."""

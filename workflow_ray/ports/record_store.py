@@ -202,8 +202,7 @@ class RecordStore(Protocol):
 
         The entry whose event exceeds BATCH_DATA in all is the last one.
 
-        wait: With `due`: the most seconds to wait until the first entry is due. Otherwise nothing
-            is waited for.
+        wait: With `due` only: the most seconds to wait until the first entry is due.
         """
         ...
 
@@ -229,10 +228,8 @@ class RecordStore(Protocol):
             fence: The publisher's.
             limit: The most entries to list.
             wait: The most seconds to wait for the first.
-            without: Topic-partitions to leave out, because sending to them has failed. Timeouts are
-                listed all the same.
-            timeouts_only: List only entries that carry a timeout, because events move inside the
-                store.
+            without: Topic-partitions to leave out, but for timeouts: sending to them has failed.
+            timeouts_only: List only timeouts, because events move inside the store.
 
         Raises:
             RoleLost: The fence is old.
@@ -249,8 +246,7 @@ class RecordStore(Protocol):
     async def waiting(self, query: WaitingQuery) -> Waiting:
         """Find runs that await an event (Awaits.EVENT) and have none in the outbox.
 
-        Their event is in the stream, or lost. The cost does not grow with the number of runs that
-        are finished, paused or wait for something else.
+        Their event is in the stream, or lost. The cost does not grow with the number of other runs.
         """
         ...
 
@@ -268,10 +264,14 @@ class RecordStore(Protocol):
         """
         ...
 
-    async def activity(self, *, limit: int = 500) -> Activity:
+    async def activity(
+        self, *, limit: int = 500, steps: Mapping[RunId, Version] | None = None
+    ) -> Activity:
         """Read who works, and up to `limit` events that are not due yet, in one snapshot.
 
         The cost grows with the answer only, not with the number of runs and events.
+
+        steps: Only the events that ask for these steps: of each run that of this version.
         """
         ...
 

@@ -25,7 +25,14 @@ from workflow_ray.records.deployment import (
     Deployment,
     Shape,
 )
-from workflow_ray.records.event import Arrivals, Event, OutboxEntry, OutgoingEvent, Received
+from workflow_ray.records.event import (
+    Arrivals,
+    Event,
+    OutboxEntry,
+    OutgoingEvent,
+    Received,
+    asks_for,
+)
 from workflow_ray.records.family import (
     ChildEnd,
     ChildrenEnd,
@@ -245,6 +252,7 @@ __all__ = [
     "WriteId",
     "WriteResult",
     "admission_group",
+    "asks_for",
     "bulk_end_group",
     "bulk_group",
     "check_group",

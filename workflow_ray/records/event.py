@@ -1,5 +1,6 @@
 """Events: what a transition sends to the role that it wakes."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
 import msgspec
@@ -45,6 +46,12 @@ class OutboxEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     event: Event | None = None
     timeout: Timeout | None = None  # exactly one of `event` and `timeout` is given
     due_at: datetime | None = None  # None: publish it now
+
+
+def asks_for(entry: OutboxEntry, steps: Mapping[RunId, Version]) -> bool:
+    """Whether an entry's event asks for one of these steps, each named by run and version."""
+    event = entry.event
+    return event is not None and steps.get(event.run_id) == event.version
 
 
 class Received(msgspec.Struct, frozen=True, kw_only=True, gc=False):

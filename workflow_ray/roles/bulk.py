@@ -1,7 +1,7 @@
 """The role that does a workflow's bulk jobs: it controls all runs that pass their filters."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -11,6 +11,8 @@ import msgspec
 from workflow_ray.definition import Workflow
 from workflow_ray.engine.announcements import asked_states
 from workflow_ray.engine.bulk import answer, control_of, decide_page, probes_of, settle
+from workflow_ray.engine.control import Control, steps_left_delayed
+from workflow_ray.engine.delays import delays_left
 from workflow_ray.errors import UnknownBulkAction
 from workflow_ray.ports import Clock, RecordStore, persist
 from workflow_ray.records import (
@@ -142,8 +144,16 @@ class BulkRole:
                 return
             query = msgspec.structs.replace(job.query, after=found[-1].run_id)
             job = msgspec.structs.replace(job, query=query)
-        page = decide_page(job_id, job, asked, self._announced, found)
+        delays = await self._delays_left(asked, found)
+        page = decide_page(job_id, job, asked, self._announced, found, delays)
         await self._commit(job_id, page.job, page.writes, wakes=page.entries)
+
+    async def _delays_left(self, asked: Control, found: Sequence[Record]) -> Mapping[RunId, float]:
+        """Read what is left of the delays of steps, where the control leaves them be."""
+        if not (steps := steps_left_delayed(asked, found)):
+            return {}
+        ask = partial(self._records.activity, limit=len(steps), steps=steps)
+        return delays_left(await self._persist(ask))
 
     async def _is_outdated(self, job: BulkEntry) -> bool:
         """Whether a deploy since its start has taken away the status that it moves runs to."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -11,6 +11,7 @@ from typing import NamedTuple, TypeVar
 from msgspec.structs import replace
 
 from workflow_ray.engine.control import Action, Control, decide_control
+from workflow_ray.engine.delays import delayed_steps, delays_left
 from workflow_ray.engine.past import read_between
 from workflow_ray.engine.paused_retries import due_at, streak
 from workflow_ray.ports import Clock, RecordStore, persist
@@ -163,7 +164,11 @@ class PausedRetry:
         return await self._persist(lambda: self._records.history(run_id, after=after, limit=limit))
 
     async def _retry(self, due: Sequence[Record], found: dict[RunId, Waiting]) -> None:
-        writes = [self._write(record, found[record.run_id].retries + 1) for record in due]
+        delays = await self._delays_left(due)
+        writes = [
+            self._write(record, found[record.run_id].retries + 1, delays.get(record.run_id, 0.0))
+            for record in due
+        ]
         if writes:
             await self._put(tuple(writes))
             log.info(
@@ -173,10 +178,17 @@ class PausedRetry:
                 extra={"role": self._fence.role},
             )
 
-    def _write(self, record: Record, number: int) -> Write:
+    async def _delays_left(self, due: Sequence[Record]) -> Mapping[RunId, float]:
+        """Read what is left of the delays of steps that have not failed themselves."""
+        if not (steps := delayed_steps(due)):
+            return {}
+        ask = partial(self._records.activity, limit=len(steps), steps=steps)
+        return delays_left(await self._persist(ask))
+
+    def _write(self, record: Record, number: int, delay: float) -> Write:
         reason = f"an error had paused it; retry {number} in a row"
         control = Control(Action.RETRY, self._fence.role, reason)
-        write = decide_control(record, control, write_id=new_write_id())
+        write = decide_control(record, control, write_id=new_write_id(), delay=delay)
         assert isinstance(write, Write), "a run that an error has paused can be retried"
         return write
 

@@ -45,8 +45,9 @@ class RunControls(RunReader[D, S], Generic[D, S]):
     def resume(self, reason: str | None = None, *, by: str = BY) -> Run[D, S]:
         """Resume a paused run: it goes on from its status.
 
-        A run that an error has paused gets all attempts of its step again. A run that is not paused
-        stays as it is.
+        A run that an error has paused gets all attempts of its step again. If the step waits for a
+        time, as with `trigger(delay=)`, it runs when that has come. A run that is not paused stays
+        as it is.
 
         Args:
             reason: Why it goes on. The history keeps up to 2,000 characters.

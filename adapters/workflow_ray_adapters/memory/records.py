@@ -27,6 +27,7 @@ from workflow_ray.records import (
     Waiting,
     WaitingQuery,
     WriteGroup,
+    asks_for,
     check_group,
 )
 from workflow_ray_adapters.memory.opening import Opening
@@ -146,13 +147,18 @@ class Records(Opening):
             enough=has_changed,
         )
 
-    async def activity(self, *, limit: int = 500) -> Activity:
+    async def activity(
+        self, *, limit: int = 500, steps: Mapping[RunId, Version] | None = None
+    ) -> Activity:
         now = self._now()
+        delayed = self._contents.outbox.delayed(now)
+        if steps is not None:
+            delayed = [entry for entry in delayed if asks_for(entry, steps)]
         return Activity(
             now=now,
             is_served=self._contents.served,
             holders=self._contents.roles.holders(now),
-            delayed=tuple(self._contents.outbox.delayed(now)[:limit]),
+            delayed=tuple(delayed[:limit]),
         )
 
     async def deployment(self, *, newer_than: int | None = None, wait: float = 0.0) -> Deployment:

@@ -7,6 +7,7 @@ from workflow_ray.records import (
     BATCH_DATA,
     Activity,
     HistoryEntry,
+    OutboxEntry,
     Record,
     RoleHolder,
     RoleName,
@@ -17,6 +18,7 @@ from workflow_ray.records import (
     Version,
     Waiting,
     WaitingQuery,
+    asks_for,
 )
 from workflow_ray_adapters.redis.outbox_rows import to_entries
 from workflow_ray_adapters.redis.rows import (
@@ -33,6 +35,7 @@ from workflow_ray_adapters.redis.rows import (
 from workflow_ray_adapters.redis.scripts import (
     ACTIVITY,
     COUNTS,
+    DELAYED,
     HISTORY,
     LATEST,
     LOOKUP,
@@ -110,9 +113,14 @@ async def waiting(server: Server, now: str, query: WaitingQuery) -> Waiting:
     return Waiting(events=to_waiting(query, answer), after=RunId(last.decode()) if last else None)
 
 
-async def activity(server: Server, now: str, limit: int) -> Activity:
-    """Read the holders of roles, and the events that are not due yet."""
-    answer = await server.call(ACTIVITY, now, min(limit, LOOKED_AT))
+async def activity(
+    server: Server, now: str, limit: int, steps: Mapping[RunId, Version] | None
+) -> Activity:
+    """Read the holders of roles, and the events that are not due yet; with `steps` only those that
+    ask for these steps.
+    """
+    events = min(limit, LOOKED_AT) if steps is None else 0
+    answer = await server.call(ACTIVITY, now, events)
     _, _, time, leases, epochs, is_served = answer
     holders = [
         RoleHolder(
@@ -124,10 +132,32 @@ async def activity(server: Server, now: str, limit: int) -> Activity:
         for (role, lease), epoch in zip(pairs(leases), epochs, strict=True)
         if lease[:DIGITS] > time
     ]
-    delayed = sorted(to_entries(answer), key=lambda entry: (entry.due_at, entry.id))
+    delayed = to_entries(answer)
+    if steps:
+        delayed = (await _asking(server, now, steps))[:limit]
+    delayed.sort(key=lambda entry: (entry.due_at, entry.id))
     return Activity(
         now=moment(time),
         is_served=bool(is_served),
         holders=tuple(sorted(holders, key=lambda holder: holder.role)),
         delayed=tuple(delayed),
     )
+
+
+async def _asking(server: Server, now: str, steps: Mapping[RunId, Version]) -> list[OutboxEntry]:
+    """Find the delayed events that ask for steps, the next one first.
+
+    Entries have no index by run here. So this looks through the delayed ones, but not if none of
+    the runs has an event in the outbox, and no further than to the last event that it looks for.
+    """
+    found: list[OutboxEntry] = []
+    rest, after = dict(steps), ""
+    while rest:
+        *answer, last = await server.call(DELAYED, now, after, LOOKED_AT, *rest)
+        for entry in to_entries(answer):
+            if entry.event is not None and asks_for(entry, rest):
+                found.append(entry)
+                del rest[entry.event.run_id]
+        if not (after := last.decode()):
+            break
+    return found

@@ -190,8 +190,10 @@ class RedisStore:
         look = without_due_time(lambda: parking.read(self._server, self._now(), query))
         return await self._notifications.poll([parking.topic_of(query)], look, wait, has_changed)
 
-    async def activity(self, *, limit: int = 500) -> Activity:
-        return await queries.activity(self._server, self._now(), limit)
+    async def activity(
+        self, *, limit: int = 500, steps: Mapping[RunId, Version] | None = None
+    ) -> Activity:
+        return await queries.activity(self._server, self._now(), limit, steps)
 
     async def deployment(self, *, newer_than: int | None = None, wait: float = 0.0) -> Deployment:
         if newer_than is None:

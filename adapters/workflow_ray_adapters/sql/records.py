@@ -211,8 +211,10 @@ class Records:
             await wait_until(self._clock, wakeup, look, wait)
         return await self._read_by_time(lambda session: parking.read(session, query))
 
-    async def activity(self, *, limit: int = 500) -> Activity:
-        found = await self._read_by_time(lambda session: activity.activity(session, limit))
+    async def activity(
+        self, *, limit: int = 500, steps: Mapping[RunId, Version] | None = None
+    ) -> Activity:
+        found = await self._read_by_time(lambda session: activity.activity(session, limit, steps))
         return structs.replace(found, is_served=await self._database.is_served())
 
     async def deployment(self, *, newer_than: int | None = None, wait: float = 0.0) -> Deployment:

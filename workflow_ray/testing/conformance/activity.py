@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from workflow_ray.ports import Records
-from workflow_ray.records import Activity, Fence, Role, RoleHolder
+from workflow_ray.records import Activity, Fence, Role, RoleHolder, Version, new_run_id
 from workflow_ray.testing.clock import FakeClock
 from workflow_ray.testing.conformance.base import Conformance
 from workflow_ray.testing.conformance.runs import (
@@ -12,6 +12,7 @@ from workflow_ray.testing.conformance.runs import (
     deploy,
     event,
     new_run,
+    step,
     store_all,
     workflow,
 )
@@ -66,6 +67,22 @@ class ActivityCases(Conformance):
         found = (await store.activity(limit=2)).delayed
         expected = [runs[2].run_id, runs[1].run_id]
         assert [entry.event and entry.event.run_id for entry in found] == expected
+
+    async def test_the_delayed_events_that_ask_for_steps_are_read(
+        self, store: Records, clock: FakeClock
+    ) -> None:
+        runs = [new_run(events=[event(delay=delay)]) for delay in (30, 20, 10)]
+        await store_all(store, *runs, *[new_run(events=[event(delay=5)]) for _ in range(3)])
+        first, second, due = [run.run_id for run in runs]
+        await store_all(store, step(runs[1], events=[event(delay=40)]))
+        await clock.advance(timedelta(seconds=10))
+        steps = {first: Version(1), second: Version(2), due: Version(1), new_run_id(): Version(1)}
+        found = (await store.activity(steps=steps)).delayed
+        asked = [(entry.event.run_id, entry.event.version) for entry in found if entry.event]
+        assert asked == [(first, Version(1)), (second, Version(2))]
+        limited = (await store.activity(limit=1, steps=steps)).delayed
+        assert limited == found[:1]
+        assert (await store.activity(steps={})).delayed == ()
 
     async def test_an_event_that_is_due_is_not_delayed_any_more(
         self, store: Records, clock: FakeClock

@@ -53,6 +53,7 @@ from workflow_ray.records import (
     Waiting,
     WaitingQuery,
     WriteGroup,
+    asks_for,
     check_group,
 )
 
@@ -236,7 +237,9 @@ class ToyStore(MessageReads):
         with self._file.transaction() as state:
             return parked(state, query, self._clock.now())
 
-    async def activity(self, *, limit: int = 500) -> Activity:
+    async def activity(
+        self, *, limit: int = 500, steps: Mapping[RunId, Version] | None = None
+    ) -> Activity:
         now = self._clock.now()
         with self._file.transaction() as state:
             holders = [
@@ -245,7 +248,11 @@ class ToyStore(MessageReads):
                 if held.until and held.until > now
             ]
             delayed = [
-                entry for entry in state.outbox if entry.due_at is not None and entry.due_at > now
+                entry
+                for entry in state.outbox
+                if entry.due_at is not None
+                and entry.due_at > now
+                and (steps is None or asks_for(entry, steps))
             ]
         delayed.sort(key=lambda entry: (entry.due_at, entry.id))
         return Activity(

@@ -414,7 +414,7 @@ CASES = {
     ),
     "activity": Case(
         [],
-        {"limit": 10},
+        {"limit": 10, "steps": {RUN: Version(3)}},
         Activity(
             now=NOW,
             is_served=True,
