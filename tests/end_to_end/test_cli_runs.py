@@ -1,10 +1,15 @@
 """`workflow-ray runs` shows runs as text and as JSON, and has an exit code for each failure."""
 
+import asyncio
 import json
+import re
+from datetime import timedelta
 
 import pytest
 
 from tests.end_to_end.conftest import CommandLine
+from tests.end_to_end.letters import Letter, letters
+from workflow_ray import connect
 
 TO = {"a": "ann", "b": "nobody", "c": "somebody"}
 
@@ -73,6 +78,18 @@ def test_show_has_the_data_too(cli: CommandLine) -> None:
         {"to": "ann"},
     )
     assert '{"to":"ann"}' in cli("runs", "show", run_id(cli, "a")).stdout
+
+
+def test_a_delayed_run_is_shown_with_the_time_at_which_its_step_is_due(cli: CommandLine) -> None:
+    async def trigger() -> None:
+        async with connect(letters, records=cli.records) as client:
+            await client.trigger("late", Letter(to="ann"), delay=timedelta(hours=1))
+
+    asyncio.run(trigger())
+    shown = cli.json("runs", "show", "late")["waits_for"]
+    assert re.fullmatch(r"its step \(due \d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ\)", shown)
+    (listed,) = cli.json("runs", "list", "letters", "--foreign-id", "late")
+    assert listed["waits_for"] == shown
 
 
 def test_history_shows_every_version_and_its_reason(cli: CommandLine) -> None:

@@ -1,7 +1,8 @@
 """Runs a job: turns the lines of an input into runs of a workflow, and waits for their ends."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from itertools import islice
 from typing import Any, TypeVar
@@ -12,6 +13,7 @@ from workflow_ray.cli.resting import Resting
 from workflow_ray.cli.tally import Ends, Timing
 from workflow_ray.client import Client, Trigger, TriggerOutcome
 from workflow_ray.definition import Status, Workflow
+from workflow_ray.engine.delays import due_times
 from workflow_ray.errors import InvalidInput
 from workflow_ray.ports import RecordStore, SystemClock, persist
 from workflow_ray.records import NO_VERSION, Record, RunId, RunState, Version
@@ -150,18 +152,23 @@ class Job:
 
     async def _follow(self, show: Show) -> None:
         now = asyncio.get_running_loop().time
-        resting = Resting(self._workflow, self._say, now())
+        resting = Resting(self._workflow, self._say, self._due_times, now())
         while True:
             began = now()
             for window in _windows(self._open):
                 for record in await _persist(partial(self._records.watch, window, wait=0)):
                     self._look_at(record)
                     resting.note(record, began)
-            resting.tell(began)
+            await resting.tell(began)
             show(self.ends.total(), self.ends.total() + len(self._open))
             if self._fed and not self._open:
                 return
             await asyncio.sleep(max(PAUSE, 4 * (now() - began)))
+
+    async def _due_times(self, steps: Mapping[RunId, Version]) -> Mapping[RunId, datetime]:
+        """Read when these steps are due, if they are delayed."""
+        ask = partial(self._records.activity, limit=len(steps), steps=steps)
+        return due_times(await _persist(ask))
 
     def _look_at(self, record: Record) -> None:
         if not (record.run_state.finished or record.run_state is RunState.PAUSED):

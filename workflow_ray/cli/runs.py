@@ -1,7 +1,8 @@
 """The commands that show runs. They need neither Ray nor, but for --decode, the definitions."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Annotated, TypeVar
 
 import typer
@@ -27,8 +28,9 @@ from workflow_ray.cli.tables import show, show_one
 from workflow_ray.cli.views import CountView, EntryView, Names, RunView, RunWithData
 from workflow_ray.client.deployed import find_deployed
 from workflow_ray.coding import coded
+from workflow_ray.engine.delays import due_steps, due_times
 from workflow_ray.ports import RecordStore, SystemClock
-from workflow_ray.records import Record
+from workflow_ray.records import Record, RunId
 from workflow_ray.runtime.connect import open_beside
 from workflow_ray.runtime.hosting import load_deployed
 from workflow_ray.runtime.urls import records_url
@@ -76,7 +78,9 @@ def list_runs(
 
     async def found(store: RecordStore, names: Names) -> list[RunView]:
         selection = Selection(store, names, filters, workflow)
-        return [names.run(record) for record in await selection.newest(limit)]
+        newest = await selection.newest(limit)
+        due = await _due_times(store, newest)
+        return [names.run(record, due.get(record.run_id)) for record in newest]
 
     of_several = () if workflow else ("workflow",)
     show(
@@ -116,7 +120,8 @@ def show_run(
         if decode:
             store = await _decoding(store, record)
             (record,) = [each or record for each in await store.lookup([record.run_id])]
-        return names.run_with_data(record, await last_error(store, record))
+        due = await _due_times(store, [record])
+        return names.run_with_data(record, await last_error(store, record), due.get(record.run_id))
 
     view = _ask(records, found, traces=trace)
     show_one(view, as_json=as_json)
@@ -169,6 +174,13 @@ def _ask(
             return await question(store, Names(await store.deployment(), traces=traces))
 
     return asyncio.run(answer())
+
+
+async def _due_times(store: RecordStore, found: Sequence[Record]) -> Mapping[RunId, datetime]:
+    """Read when the steps of runs are due that are delayed."""
+    if not (steps := due_steps(found)):
+        return {}
+    return due_times(await store.activity(limit=len(steps), steps=steps))
 
 
 async def _decoding(store: RecordStore, record: Record) -> RecordStore:

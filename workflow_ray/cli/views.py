@@ -7,7 +7,11 @@ from typing import Any
 import msgspec
 
 from workflow_ray.cli.output import strict
-from workflow_ray.engine.awaited import awaited_when_parked, awaited_when_paused
+from workflow_ray.engine.awaited import (
+    awaited_when_delayed,
+    awaited_when_parked,
+    awaited_when_paused,
+)
 from workflow_ray.records import (
     DELETED,
     Awaits,
@@ -37,7 +41,7 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: datetime
     created_at: datetime
     reason: str | None  # of the last version
-    # what moves a run that rests; null: it goes on by itself, or is finished
+    # what moves a run that rests, or when its step is due; null: it goes on now, or is finished
     waits_for: str | None
 
 
@@ -109,12 +113,15 @@ class Names:
             str(number),
         )
 
-    def run(self, record: Record) -> RunView:
-        return RunView(**self._shared(record))
+    def run(self, record: Record, due_at: datetime | None = None) -> RunView:
+        """Convert a run. `due_at`: when its step is due, if that is delayed."""
+        return RunView(**self._shared(record, due_at))
 
-    def run_with_data(self, record: Record, error: ErrorDetail | None) -> RunWithData:
+    def run_with_data(
+        self, record: Record, error: ErrorDetail | None, due_at: datetime | None = None
+    ) -> RunWithData:
         data = raw(record.data)
-        return RunWithData(**self._shared(record), data=data, error=self._error(error))
+        return RunWithData(**self._shared(record, due_at), data=data, error=self._error(error))
 
     def count(self, workflow: str, count: RunCount) -> CountView:
         status = self.status(workflow, count.status)
@@ -141,7 +148,7 @@ class Names:
         trace = readable(error.trace) if self._traces and error.trace else None
         return ErrorView(type=error.type, message=readable(error.message), trace=trace)
 
-    def _shared(self, record: Record) -> dict[str, Any]:
+    def _shared(self, record: Record, due_at: datetime | None) -> dict[str, Any]:
         same = (
             "run_id",
             "workflow",
@@ -157,10 +164,10 @@ class Names:
             "reason": record.reason and readable(record.reason),
             "status": self.status(record.workflow, record.status),
             "run_state": record.run_state.name,
-            "waits_for": self._waits_for(record),
+            "waits_for": self._waits_for(record, due_at),
         }
 
-    def _waits_for(self, record: Record) -> str | None:
+    def _waits_for(self, record: Record, due_at: datetime | None) -> str | None:
         """Say what moves a run that rests, as far as the records tell it."""
         if record.run_state is RunState.PAUSED:
             return awaited_when_paused(record)
@@ -169,7 +176,7 @@ class Names:
             status = self.status(record.workflow, record.status)
             return awaited_when_parked(None if workflow is None else workflow.limits_at(status))
         if record.awaits is not Awaits.MESSAGE:
-            return None
+            return None if due_at is None else awaited_when_delayed(due_at)
         if timeout_group(record.workflow, record.status) in self._groups:
             return "a callback, a child or a timeout"
         return "a callback or a child"

@@ -9,7 +9,8 @@ from workflow_ray.client.connection import Connection
 from workflow_ray.client.flow_limits import admitted_at
 from workflow_ray.client.history import Entry
 from workflow_ray.definition import Status, Workflow
-from workflow_ray.engine.awaited import awaited, awaited_when_parked
+from workflow_ray.engine.awaited import awaited, awaited_when_delayed, awaited_when_parked
+from workflow_ray.engine.delays import due_steps, due_times
 from workflow_ray.engine.runs import status_name
 from workflow_ray.errors import RunNotFound, WaitTimeout, WorkflowError
 from workflow_ray.ports import RecordStore
@@ -96,6 +97,9 @@ async def _awaited(
     """Return a sentence about what the run waits for; "": it goes on by itself, or is finished."""
     if record.parked and not record.run_state.at_rest:
         return await _awaited_when_parked(connection, record)
+    if steps := due_steps([record]):
+        due = due_times(await connection.impatient.activity(steps=steps))
+        return f"it waits for {awaited_when_delayed(due[record.run_id])}" if due else ""
     entered_at = next((each.at for each in entries if each.version == record.visit), None)
     if entered_at is None and record.awaits is Awaits.MESSAGE:
         with suppress(WorkflowError):

@@ -56,6 +56,15 @@ def awaited_when_paused(record: Record) -> str:
             return f"a resume; {several} messages wait for it"
 
 
+def awaited_when_delayed(due_at: datetime, runs: int = 1) -> str:
+    """Say what a run waits for whose step is delayed, such as "its step (due 2026-11-28
+    10:00:00Z)", or what several runs wait for, of which the first is due then.
+    """
+    return (
+        f"its step{_at(due_at)}" if runs == 1 else f"their steps{_at(due_at, first='the first ')}"
+    )
+
+
 def awaited_when_parked(limits: FlowLimits | None) -> str:
     """Say what a parked run waits for, such as "its admission: flow control lets at most 5 runs
     take the step at a time".
@@ -99,7 +108,11 @@ def _of(function: object, entered_at: datetime | None) -> str:
 def _due(after: float | None, entered_at: datetime | None) -> str:
     if after is None or entered_at is None:
         return ""
-    return f" (due {entered_at + timedelta(seconds=after):%Y-%m-%d %H:%M:%SZ})"
+    return _at(entered_at + timedelta(seconds=after))
+
+
+def _at(due_at: datetime, first: str = "") -> str:
+    return f" ({first}due {due_at:%Y-%m-%d %H:%M:%SZ})"
 
 
 def _listed(found: list[str]) -> str:

@@ -18,6 +18,11 @@ def delayed_steps(records: Iterable[Record]) -> dict[RunId, Version]:
     }
 
 
+def due_steps(records: Iterable[Record]) -> dict[RunId, Version]:
+    """Return those of them that run by themselves, when they are due."""
+    return delayed_steps(each for each in records if not each.run_state.at_rest)
+
+
 def due_times(activity: Activity) -> dict[RunId, datetime]:
     """Return when the steps are due that were asked for. Those that wait for no delay are missing.
 

@@ -1,13 +1,15 @@
 """The command line shows what a run waits for, and the callbacks that have failed."""
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from tests.unit.client.orders import At, Shop
+from tests.unit.client.orders import At, Order, Shop
 from workflow_ray.cli.run_history import entry_views, print_at_length
 from workflow_ray.cli.views import Names
+from workflow_ray.engine.delays import due_steps, due_times
 from workflow_ray.records import NewMessage, Record, RunId, WriteGroup
 from workflow_ray.records.message import MessageId, MessageKey, MessageKind
 from workflow_ray.runtime.deploying import describe_here, merge
@@ -60,6 +62,19 @@ async def test_a_paused_run_waits_for_a_resume_with_its_messages(here: Shop) -> 
     await post(here, handle.run_id)
     view = (await names(here)).run(await stored(here, handle.run_id))
     assert view.waits_for == "a resume; 1 message waits for it"
+
+
+async def test_a_delayed_run_says_when_its_step_is_due(here: Shop) -> None:
+    handle = await here.client.trigger("1", Order(), delay=3600)
+    record = await stored(here, handle.run_id)
+    due = due_times(await here.store.activity(steps=due_steps([record])))
+    due_at = here.clock.now() + timedelta(hours=1)
+    assert due == {record.run_id: due_at}
+    expected = f"its step (due {due_at:%Y-%m-%d %H:%M:%SZ})"
+    shown = await names(here)
+    assert shown.run(record, due_at).waits_for == expected
+    await handle.pause("a test")
+    assert due_steps([await stored(here, handle.run_id)]) == {}
 
 
 async def test_a_callback_that_has_failed_is_in_the_history(

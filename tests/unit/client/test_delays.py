@@ -9,8 +9,10 @@ import pytest
 
 from tests.unit.parcels import Parcel, ParcelRun, Stage, parcels
 from workflow_ray import Cause, Client, Fatal, FlowControl, Handle, Repeat, Retry, Workflow
+from workflow_ray.errors import WaitTimeout
 from workflow_ray.ports import Records
 from workflow_ray.testing import FakeClock, WorkflowTester
+from workflow_ray.testing.conformance.base import begin
 from workflow_ray_adapters.memory import MemoryStore
 from workflow_ray_adapters.sql import SqliteAdapter
 
@@ -188,3 +190,16 @@ async def test_a_delay_outlasts_an_error_in_another_function(by_itself: bool) ->
         history = await handle.history()
         assert Cause.RETRIED in [entry.cause for entry in history]
         assert "pack" not in ran
+
+
+async def test_a_wait_that_takes_too_long_says_until_when_the_run_is_delayed(
+    clock: FakeClock,
+) -> None:
+    client = Client(Packing().workflow, MemoryStore(clock), clock)
+    handle = await client.trigger("1", Parcel(), delay=DELAY)
+    due_at = clock.now() + timedelta(seconds=DELAY)
+    waiting = await begin(clock, handle.wait(timeout=5))
+    await clock.advance(timedelta(seconds=5))
+    with pytest.raises(WaitTimeout) as raised:
+        await waiting
+    assert f"It waits for its step (due {due_at:%Y-%m-%d %H:%M:%SZ})" in str(raised.value)
