@@ -2,10 +2,11 @@
 
 from workflow_ray.definition import Retry
 from workflow_ray.engine.error_text import leaves_of
+from workflow_ray.engine.held_back import times_postponed
 from workflow_ray.engine.transition import HeldBack
 from workflow_ray.errors import NewerData
 from workflow_ray.errors.data import newer_text
-from workflow_ray.records import Message, Record
+from workflow_ray.records import Event, Message, Record
 
 HOLD = Retry(backoff=1.0, factor=2.0, max_backoff=30.0)
 """When a run that was held back is tried again."""
@@ -19,15 +20,16 @@ def newer_data_in(error: BaseException) -> NewerData | None:
     return next((one for one in leaves_of(error) if isinstance(one, NewerData)), None)
 
 
-def holding(error: NewerData, record: Record, message: Message | None) -> HeldBack:
+def holding(error: NewerData, record: Record, event: Event, message: Message | None) -> HeldBack:
     """Hold a run back, or a message to it, because its data can't be read here.
 
     Args:
         error: Why not.
         record: The run.
+        event: The event that has led to the attempt.
         message: The message whose function was to be called. None: it was the step.
     """
-    times = _times(record) if message is None else _times_of(message)
+    times = _times(record, event) if message is None else _times_of(message)
     return HeldBack(error.why, HOLD.delay(record.run_id, times))
 
 
@@ -43,9 +45,9 @@ def holding_message(record: Record, message: Message, known: int) -> HeldBack:
     return HeldBack(why, HOLD.delay(record.run_id, _times_of(message)))
 
 
-def _times(record: Record) -> int:
-    """The number of this time, from 1. Each time is a version of the visit."""
-    return record.version - record.visit + 1
+def _times(record: Record, event: Event) -> int:
+    """The number of this time, from 1. Each was a version of the visit, or the event came back."""
+    return record.version - record.visit + 1 + times_postponed(event)
 
 
 def _times_of(message: Message) -> int:

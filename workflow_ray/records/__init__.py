@@ -30,6 +30,7 @@ from workflow_ray.records.event import (
     Event,
     OutboxEntry,
     OutgoingEvent,
+    Postponed,
     Received,
     asks_for,
 )
@@ -221,6 +222,7 @@ __all__ = [
     "Position",
     "PostResult",
     "Posted",
+    "Postponed",
     "Rate",
     "Received",
     "Record",

@@ -36,6 +36,13 @@ class OutgoingEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     headers: dict[str, str] = {}
 
 
+class Postponed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """An event that goes back into the outbox, without a version of its run."""
+
+    event: Event
+    delay: float  # seconds from the commit, by the store's clock, until it may be published
+
+
 class OutboxEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An event that is committed with its record and not yet published.
 

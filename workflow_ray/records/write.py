@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from workflow_ray.records.event import Event, OutgoingEvent
+from workflow_ray.records.event import Event, OutgoingEvent, Postponed
 from workflow_ray.records.family import Gathering, Link
 from workflow_ray.records.ids import NO_VERSION, RoleName, RunId, Topic, Version, WriteId
 from workflow_ray.records.message import (
@@ -130,6 +130,8 @@ class WriteGroup(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     fence: Fence | None = None  # None: a client's group
     # events that go into the outbox as they are, because a stream has lost them
     events: tuple[Event, ...] = ()
+    # events that go into the outbox as they are, because their runs are held back as before
+    postponed: tuple[Postponed, ...] = ()
     # whether another store holds the timeouts: then those of the writes go into the outbox, as
     # entries of their own kind
     timeouts_apart: bool = False

@@ -4,6 +4,7 @@ from typing import Any
 
 from workflow_ray.definition import Workflow
 from workflow_ray.engine.announcements import announcing, asked_states
+from workflow_ray.engine.held_back import is_held_as_before, postponed
 from workflow_ray.engine.message_outcomes import (
     MessageChange,
     count_message,
@@ -13,6 +14,7 @@ from workflow_ray.engine.message_outcomes import (
 )
 from workflow_ray.engine.transition import (
     Failed,
+    HeldBack,
     Outcome,
     count_attempt,
     decide,
@@ -41,6 +43,9 @@ class Decisions:
         """Make the result that settles an attempt."""
         if attempt.message is not None:
             return self._of_message(attempt, attempt.message, outcome)
+        if isinstance(outcome, HeldBack) and is_held_as_before(attempt.record, outcome):
+            again = postponed(attempt.record, attempt.event, outcome)
+            return Result(None, attempt, postponed=again)
         assert attempt.function is not None, "a cascade has no outcome to decide on"
         write = decide(
             attempt.record,

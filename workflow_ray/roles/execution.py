@@ -174,7 +174,7 @@ def not_returned(error: BaseException, attempt: Attempt, retry: Retry) -> Failed
     newer = newer_data_in(error)
     if newer is None:
         return failed(error, retry)
-    return holding(newer, attempt.record, attempt.message)
+    return holding(newer, attempt.record, attempt.event, attempt.message)
 
 
 def failed(error: BaseException, retry: Retry = DEFAULT_RETRY) -> Failed:

@@ -51,7 +51,7 @@ class GroupStore:
             RoleLost: The fence is old.
         """
         writing = [result for result in batch if result.write is not None]
-        others = [each for each in batch if each.failure is not None or each.once is not None]
+        others = [each for each in batch if each.has_extras]
         storing = [result for result in others if result.once is not None]
         group = WriteGroup(
             writes=tuple(result.write for result in writing if result.write is not None),
@@ -60,6 +60,7 @@ class GroupStore:
             events=events,
             failures=tuple(result.failure for result in others if result.failure is not None),
             results=tuple(result.once for result in storing if result.once is not None),
+            postponed=tuple(each.postponed for each in others if each.postponed is not None),
         )
         try:
             answer = await store_fenced(self._store, group, self._clock)

@@ -10,6 +10,7 @@ from workflow_ray.records import (
     MessageFailure,
     OnceAnswer,
     OnceResult,
+    Postponed,
     Write,
     WriteResult,
 )
@@ -30,11 +31,17 @@ class Result:
     answer: asyncio.Future[Answer] | None = None
     failure: MessageFailure | None = None
     once: OnceResult | None = None
+    postponed: Postponed | None = None
 
     @property
     def has_content(self) -> bool:
         """Whether there is anything to store."""
-        return self.write is not None or self.failure is not None or self.once is not None
+        return self.write is not None or self.has_extras
+
+    @property
+    def has_extras(self) -> bool:
+        """Whether there is anything to store beside a write."""
+        return self.failure is not None or self.once is not None or self.postponed is not None
 
     def set_answer(self, answer: Answer) -> None:
         if self.answer is not None and not self.answer.done():

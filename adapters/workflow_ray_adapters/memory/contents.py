@@ -113,6 +113,8 @@ class Contents:
         self._set_aside(group, now)
         for event in group.events:
             self.outbox.add(event)
+        for later in group.postponed:
+            self.outbox.add(later.event, now + timedelta(seconds=later.delay))
         if self.outbox.added != queued:
             self.publishing.notify([OUTBOX])
         return Committed(results, posts, once)

@@ -78,7 +78,10 @@ class _Batch:
             [group.fence.role, str(group.fence.epoch)] if group.fence else False,
             [self._write(write) for write in group.writes],
             [pack(position) for position in group.positions],
-            [_event(event) for event in group.events],
+            [
+                *map(_event, group.events),
+                *(_event(later.event, later.delay) for later in group.postponed),
+            ],
             group.timeouts_apart,
             self._rest(group),
         ]

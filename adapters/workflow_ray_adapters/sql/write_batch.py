@@ -33,6 +33,7 @@ from workflow_ray_adapters.sql.rows import (
 from workflow_ray_adapters.sql.staged_rows import (
     EVENT,
     MESSAGE,
+    MICROSECONDS,
     PARKED,
     PAUSED,
     carried_timeout_row,
@@ -171,9 +172,10 @@ class WriteBatch:
             self._stage_timeout(write, timeout, apart=timeouts_apart)
         return Stored(run_id, version)
 
-    def stage_event(self, event: Event) -> None:
+    def stage_event(self, event: Event, delay: float = 0.0) -> None:
         """Stage an event that does not belong to a write."""
-        self.outbox.append({**event_row(event), "due_at": AT_ONCE})
+        due_at = self.now + round(delay * MICROSECONDS) if delay > 0 else AT_ONCE
+        self.outbox.append({**event_row(event), "due_at": due_at})
 
     def holder_key(self, run_id: RunId) -> tuple[str, str] | None:
         """Return workflow and foreign id of an unfinished run, if a new run asks for these."""

@@ -70,6 +70,8 @@ def store(
             positions.stage(batch.positions, position)
         for event in group.events:
             batch.stage_event(event)
+        for later in group.postponed:
+            batch.stage_event(later.event, later.delay)
     apply(session, batch, waits, counters)
     if waits is not None and targets is not None and targets.removes:
         decided = waits.removals.apply(session, valid, decided)

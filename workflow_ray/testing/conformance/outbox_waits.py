@@ -6,6 +6,7 @@ import pytest
 
 from workflow_ray.errors import RoleLost
 from workflow_ray.ports import Records
+from workflow_ray.records import Committed, Postponed, WriteGroup
 from workflow_ray.testing.clock import FakeClock
 from workflow_ray.testing.conformance.base import (
     LONG,
@@ -22,6 +23,7 @@ from workflow_ray.testing.conformance.runs import (
     events_of,
     new_run,
     store_all,
+    stored,
 )
 
 
@@ -88,6 +90,26 @@ class OutboxWaitCases(Conformance):
         assert [
             item.run_id for item in events_of(await result_within(clock, pending, seconds=1))
         ] == [run.run_id]
+
+    async def test_a_postponed_event_is_pending_when_its_delay_is_over(
+        self, store: Records, clock: FakeClock
+    ) -> None:
+        fence, run = await acquire(store), new_run(events=[event()])
+        await store_all(store, run)
+        (entry,) = await store.pending(fence, limit=10, wait=0)
+        await store.published(fence, [entry.id])
+        assert entry.event is not None
+        later = Postponed(event=entry.event, delay=10)
+        assert await store.store([WriteGroup(postponed=(later,))]) == [Committed(())]
+        assert (await stored(store, run.run_id)).version == run.version
+        assert await store.pending(fence, limit=10, wait=0) == []
+        (delayed,) = (await store.activity()).delayed
+        assert (delayed.event, delayed.due_at) == (
+            entry.event,
+            clock.now() + timedelta(seconds=10),
+        )
+        await clock.advance(timedelta(seconds=10))
+        assert events_of(await store.pending(fence, limit=10, wait=0)) == [entry.event]
 
     async def test_pending_ends_after_its_wait(self, store: Records, clock: FakeClock) -> None:
         fence = await acquire(store)

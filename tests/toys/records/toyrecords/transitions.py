@@ -76,6 +76,8 @@ class Transitions:
         state.take_back(group.taken_back)
         for event in group.events:
             state.put(event, None)
+        for later in group.postponed:
+            state.put(later.event, self._now + timedelta(seconds=later.delay))
         return Committed(results, posts, once)
 
     # --- what prevents a write ------------------------------------------------------------------

@@ -55,6 +55,7 @@ from workflow_ray.records import (
     Parking,
     Position,
     Posted,
+    Postponed,
     Rate,
     Received,
     Record,
@@ -333,6 +334,7 @@ CASES = {
                     positions=(POSITION,),
                     fence=FENCE,
                     events=(EVENT,),
+                    postponed=(Postponed(event=EVENT, delay=2.5),),
                     timeouts_apart=True,
                     messages=(NEW_MESSAGE,),
                     failures=(
