@@ -53,6 +53,7 @@ class BulkEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     by: str
     reason: str | None = None
     to: int | None = None  # of a move: the number of the status
+    code: str = ""  # of a move that a deploy asks for: the digest of the code that does
     asked_at: datetime
     state: BulkState = BulkState.RUNNING
     # how many runs; those in `tried` count nowhere yet

@@ -11,6 +11,7 @@ from workflow_ray.ports import RecordStore
 from workflow_ray.records import (
     BulkEntry,
     BulkRequest,
+    BulkState,
     DeployedWorkflow,
     RunQuery,
     SetAsideQuery,
@@ -33,7 +34,8 @@ async def start_moves(
 ) -> None:
     """Start a bulk job for each status of `moved=` at which unfinished runs stand.
 
-    A job that is under way is not started again. Two processes that do this at once may start two
+    A job that is under way is not started again, and neither is one that has ended for this code
+    and has left only runs that refused the move. Two processes that do this at once may start two
     jobs: the second one finds the runs moved. Workers with earlier code may put further runs at the
     status until they stop, so each start of a worker looks again.
     """
@@ -44,12 +46,14 @@ async def start_moves(
     unfinished = await count_unfinished(records, deployed.name)
     if not unfinished.keys() & wanted.keys():
         return
-    under_way = await _under_way(records, definition)
+    found = await _jobs(records, definition)
     for name, status in definition.moved.items():
         number = gone.get(name)
-        if number is None or number in under_way or not (runs := unfinished.get(number, 0)):
+        if number is None or not (runs := unfinished.get(number, 0)):
             continue
-        job_id = await _start(records, definition, name, number, status.value)
+        if any(_spares(job, number, status.value, deployed.code, runs) for job in found):
+            continue
+        job_id = await _start(records, deployed, name, number, status.value)
         log.info(
             "workflow %r: bulk job %s moves the runs at %s (%d) to %s",
             deployed.name,
@@ -61,24 +65,40 @@ async def start_moves(
         )
 
 
-async def _under_way(records: RecordStore, definition: Workflow[Any, Any]) -> set[int]:
-    """Return the statuses whose runs are being moved, or are about to be.
+async def _jobs(records: RecordStore, definition: Workflow[Any, Any]) -> list[BulkEntry]:
+    """Return the jobs that move runs, and those that are asked for.
 
     A job to a status that is gone too does not count: its role aborts it.
     """
-    found = set[int]()
+    found: list[BulkEntry] = []
     statuses: type[Status] = definition.statuses
     known = {status.value for status in statuses}
     query = SetAsideQuery(group=bulk_group(definition.name))
     while page := await records.set_aside(query):
         for entry in page:
             job = _read(entry.event)
-            if job is None or job.action != ACTION or job.to not in known:
-                continue
-            if not job.state.ended:
-                found |= set(job.query.statuses)
+            if job is not None and job.action == ACTION and job.to in known:
+                found.append(job)
         query = msgspec.structs.replace(query, after=page[-1].key)
     return found
+
+
+def _spares(job: BulkEntry, number: int, to: int, code: str, runs: int) -> bool:
+    """Whether no other job is needed because of this one, for the unfinished runs at a status.
+
+    Args:
+        job: It moves runs.
+        number: The status.
+        to: Where its runs go.
+        code: The digest of the code that asks for that. Empty: not known, so it may be other code.
+        runs: How many they are.
+    """
+    if number not in job.query.statuses:
+        return False
+    if not job.state.ended:
+        return True
+    is_same = job.state is BulkState.DONE and job.to == to and bool(code) and job.code == code
+    return is_same and runs <= job.refused
 
 
 def _read(event: bytes) -> BulkEntry | None:
@@ -90,19 +110,20 @@ def _read(event: bytes) -> BulkEntry | None:
 
 
 async def _start(
-    records: RecordStore, definition: Workflow[Any, Any], name: str, number: int, to: int
+    records: RecordStore, deployed: DeployedWorkflow, name: str, number: int, to: int
 ) -> str:
     job_id, now = new_bulk_id(), (await records.activity(limit=1)).now
     job = BulkEntry(
-        query=RunQuery(workflow=definition.name, statuses=(number,), run_states=UNFINISHED),
+        query=RunQuery(workflow=deployed.name, statuses=(number,), run_states=UNFINISHED),
         action=ACTION,
         by=BY,
         reason=f"its status {name} is gone",
         asked_at=now,
         to=to,
+        code=deployed.code,
     )
     # the same request, if it is sent twice
     request_id = str(uuid5(UUID(job_id), name))
-    entry = request_entry(definition.name, job_id, request_id, BulkRequest(start=job))
+    entry = request_entry(deployed.name, job_id, request_id, BulkRequest(start=job))
     await records.store([WriteGroup(set_aside=(entry,))])
     return job_id

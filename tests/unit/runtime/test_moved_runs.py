@@ -1,14 +1,16 @@
 """`moved=`: a deploy starts a bulk job that moves the runs of a status that is gone."""
 
 import asyncio
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
+import msgspec
 from msgspec.structs import replace
 
 from tests.unit.bench import AtWork, Bench
 from tests.unit.runtime.jobs import At, Fewer, Job, jobs
 from workflow_ray import BulkProgress, BulkState, Run, RunState, Status, Workflow
-from workflow_ray.records import Cause, Role, RunQuery, bulk_group
+from workflow_ray.records import BulkEntry, Cause, Role, RunQuery, bulk_group
 from workflow_ray.runtime.deploy_terms import DeployTerms
 from workflow_ray.runtime.deploying import describe_here, merge, merge_or_join
 
@@ -98,6 +100,54 @@ async def test_runs_that_old_workers_put_there_later_are_moved_by_the_next_start
         assert await statuses(bench) == [2, 2, 2, 2]
 
 
+def refusing() -> Workflow[Any, Any]:
+    """The status to which runs are moved has a timeout that can't be set for heavy ones."""
+    workflow = jobs(Fewer, without=("expire",), moved={"PACKED": Fewer.WAITING})
+
+    def at(run: Run[Job, Any]) -> datetime:
+        if run.data.weight:
+            raise ValueError("too heavy")
+        return run.created_at + timedelta(days=1)
+
+    @workflow.timeout(Fewer.WAITING, at=at)
+    async def expire(run: Run[Job, Any]) -> Literal[Fewer.DONE]:
+        return Fewer.DONE
+
+    return workflow
+
+
+async def test_a_run_that_refuses_the_move_gets_no_job_of_its_own_at_each_start() -> None:
+    workflow = refusing()
+    async with Bench(OLD) as bench:
+        await triggered(bench, At.PACKED, 2)
+        await deploy(bench, workflow)
+        await role(bench)
+        for _ in range(3):
+            await bench.pass_time()
+            await deploy(bench, workflow)
+        (job,) = await jobs_of(bench)
+        assert (job.state, job.changed, job.refused) == (BulkState.DONE, 1, 1)
+        await triggered(bench, At.PACKED, 1, "late")
+        await deploy(bench, workflow)
+        await bench.pass_time()
+        assert [(job.changed, job.refused) for job in await jobs_of(bench)] == [(1, 1), (1, 1)]
+
+
+async def test_a_run_that_refused_the_move_is_tried_again_by_other_code() -> None:
+    async with Bench(OLD) as bench:
+        await triggered(bench, At.PACKED, 2)
+        workflow = refusing()
+        await deploy(bench, workflow)
+        await role(bench)
+        await bench.pass_time()
+        assert await statuses(bench) == [2, 3]
+        changed = replace(describe_here(workflow), code="changed")
+        for _ in range(2):
+            await merge(bench.whole, [changed], definitions=[workflow])
+            await bench.pass_time()
+        assert [(job.changed, job.refused) for job in await jobs_of(bench)] == [(1, 1), (0, 1)]
+
+
 async def test_a_deploy_that_died_before_its_job_is_made_good_by_the_next_one() -> None:
     async with Bench(OLD) as bench:
         await triggered(bench, At.PACKED, 2)
@@ -179,3 +229,12 @@ async def test_older_code_that_joins_moves_nothing() -> None:
         assert await jobs_of(bench) == []
         await merge_or_join(bench.whole, [new], definitions=[NEW])
         assert len(await jobs_of(bench)) == 1
+
+
+def test_a_job_that_earlier_code_has_stored_names_no_code() -> None:
+    stored = (
+        b'{"query":{"workflow":"jobs","statuses":[3]},"action":"move","by":"deploy","to":2,'
+        b'"asked_at":"2026-11-26T10:00:00Z","state":"done","refused":1}'
+    )
+    job = msgspec.json.decode(stored, type=BulkEntry)
+    assert (job.code, job.refused) == ("", 1)
