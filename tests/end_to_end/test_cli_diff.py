@@ -69,6 +69,8 @@ async def test_it_prints_json(cli: CommandLine, folders: dict[str, Path]) -> Non
         "before": "",
         "after": "",
         "runs": 3,
+        "finished": 0,
+        "read": 0,
     } in workflow["changes"]
     assert len(workflow["refused"]) == 1
 

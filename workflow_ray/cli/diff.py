@@ -47,7 +47,8 @@ def diff(
 
     It also says whether the deploy would be refused, and why. It deploys nothing and writes
     nothing. Runs are counted as they stand now; of each status at which some stand, the data of up
-    to 200 is read with the new model.
+    to 200 is read with the new model. Up to 200 finished runs are looked at for codecs that the new
+    code does not have.
     """
     workflows = [load(reference, [os.getcwd()]) for reference in references]
     url = records_url(records)
@@ -94,6 +95,9 @@ def _text(change: Change) -> str:
     if change.runs:
         runs = "1 unfinished run" if change.runs == 1 else f"{change.runs:,} unfinished runs"
         text += f" ({runs})"
+    if change.finished:
+        runs = "1 finished run" if change.read == 1 else f"{change.read:,} finished runs"
+        text += f" (of {runs} that were read, {change.finished:,} can't be read without it)"
     return text
 
 

@@ -37,6 +37,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     before: str = ""
     after: str = ""
     runs: int = 0  # the unfinished runs that it concerns
+    finished: int = 0  # of a codec: the finished runs that only it decodes, of those that were read
+    read: int = 0  # of a codec: how many finished runs were read
 
 
 def changes_of(

@@ -1,17 +1,20 @@
 """Compares the code of a workflow with what is deployed."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
 
-from workflow_ray.engine.definition_changes import Change, changes_of, kept_settings
+from workflow_ray.coding import coded
+from workflow_ray.engine.definition_changes import Change, Sign, changes_of, kept_settings
 from workflow_ray.errors import WorkflowError
 from workflow_ray.ports import RecordStore
-from workflow_ray.records import DeployedWorkflow
+from workflow_ray.records import DeployedWorkflow, RunQuery
+from workflow_ray.records.encoded import opened
 from workflow_ray.runtime.deploying import describe, redeployed
 from workflow_ray.runtime.hosting import AnyWorkflow
 from workflow_ray.runtime.redeploying import is_changed
-from workflow_ray.runtime.stranding import count_unfinished, find_stranded
+from workflow_ray.runtime.stranding import FINISHED, count_unfinished, find_stranded, sample
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,10 +48,34 @@ async def compare(records: RecordStore, workflow: AnyWorkflow) -> Comparison:
     return Comparison(
         workflow=workflow.name,
         deployed=True,
-        changes=changes_of(before, described, unfinished),
+        changes=[
+            *changes_of(before, described, unfinished),
+            *await _lost_codecs(records, before, described, workflow),
+        ],
         kept=kept_settings(before, described),
         refused=await _refusals(records, before, described, workflow),
     )
+
+
+async def _lost_codecs(
+    records: RecordStore,
+    before: DeployedWorkflow,
+    described: DeployedWorkflow,
+    workflow: AnyWorkflow,
+) -> list[Change]:
+    """Find codecs that the code does not have, and that have encoded data of finished runs.
+
+    A deploy is not refused because of them: no run needs them to go on.
+    """
+    if not is_changed(before, described):
+        return []
+    query = RunQuery(workflow=workflow.name, run_states=FINISHED)
+    some = await sample(coded(records, workflow), query)
+    lost = Counter(envelope.codec for each in some if (envelope := opened(each.data)))
+    return [
+        Change(kind="codec", change=Sign.GONE, what=name, finished=runs, read=len(some))
+        for name, runs in sorted(lost.items())
+    ]
 
 
 async def _refusals(

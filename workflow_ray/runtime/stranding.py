@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
+import msgspec
+
 from workflow_ray.coding import coded
 from workflow_ray.definition import Workflow
 from workflow_ray.engine.interrupts import is_interrupt
@@ -25,12 +27,15 @@ from workflow_ray.records import (
 from workflow_ray.records.encoded import opened
 
 SAMPLE = 100
-"""The number of the oldest unfinished runs at a status, and of the newest ones, that are read."""
+"""The number of the oldest unfinished runs at a status, and of the newest ones, that are read, and
+of finished runs of a workflow.
+"""
 SHOWN = 3
 """The number of different flaws of data that are told."""
 PUT_CODEC_BACK = "put its codec back into codec= of the workflow"
 LET_MODEL_ACCEPT = "let the model accept it, or raise data_version and add a migration"
 UNFINISHED = tuple(run_state for run_state in RunState if not run_state.finished)
+FINISHED = tuple(run_state for run_state in RunState if run_state.finished)
 
 
 async def find_stranded(
@@ -53,10 +58,11 @@ async def find_stranded(
     moved = () if definition is None else tuple(definition.moved)
     found = stranded(before, after, unfinished, moved)
     for number in unfinished:
-        sample = await _sample(records, after.name, number)
-        found += await _waiting_callbacks(records, after, number, sample)
+        query = RunQuery(workflow=after.name, statuses=(number,), run_states=UNFINISHED)
+        some = await sample(records, query)
+        found += await _waiting_callbacks(records, after, number, some)
         if definition is not None:
-            found += _unreadable(before, after, number, sample, definition)
+            found += _unreadable(before, after, number, some, definition)
     return found
 
 
@@ -69,20 +75,12 @@ async def count_unfinished(records: RecordStore, workflow: str) -> dict[int, int
     return dict(sorted(unfinished.items()))
 
 
-async def _sample(records: RecordStore, workflow: str, number: int) -> list[Record]:
-    """Read some unfinished runs at a status: the oldest, which have the oldest data, and the
-    newest.
-    """
+async def sample(records: RecordStore, query: RunQuery) -> list[Record]:
+    """Read some runs of a query: the oldest, which have the oldest data, and the newest."""
     found: dict[str, Record] = {}
     for newest_first in (False, True):
-        query = RunQuery(
-            workflow=workflow,
-            statuses=(number,),
-            run_states=UNFINISHED,
-            newest_first=newest_first,
-            limit=SAMPLE,
-        )
-        found |= {record.run_id: record for record in await records.runs(query)}
+        page = msgspec.structs.replace(query, newest_first=newest_first, limit=SAMPLE)
+        found |= {record.run_id: record for record in await records.runs(page)}
     return list(found.values())
 
 

@@ -1,14 +1,16 @@
 """What `workflow-ray diff` tells: each change with its runs, and whether a deploy is refused."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from msgspec.structs import replace
+from pydantic import BaseModel
 
 from tests.unit.bench import Bench
 from tests.unit.runtime.jobs import At, Fewer, Strict, jobs
-from workflow_ray import Status, Workflow
+from workflow_ray import Run, Status, Workflow
+from workflow_ray.codecs import Compression
 from workflow_ray.engine.definition_changes import Change, Sign, changes_of, kept_settings
 from workflow_ray.records import (
     DeployedFlow,
@@ -22,7 +24,7 @@ from workflow_ray.records import (
 )
 from workflow_ray.runtime import comparing
 from workflow_ray.runtime.comparing import Comparison
-from workflow_ray.runtime.deploying import describe_here
+from workflow_ray.runtime.deploying import describe_here, merge
 
 OLD = jobs()
 RUNS = {1: 3, 2: 5, 3: 7}
@@ -154,6 +156,34 @@ async def test_a_comparison_says_whether_a_deploy_would_be_refused_and_why() -> 
         assert "status PACKED = 3 is gone, and 1 unfinished run" in why
         moved = await compared(bench, jobs(Fewer, moved={"PACKED": Fewer.NEW}))
         assert (moved.differs, moved.refused) == (True, [])
+
+
+class Page(BaseModel):
+    text: str
+
+
+def coded_jobs(*codecs: Compression) -> Workflow[Page, At]:
+    workflow = Workflow("jobs", Page, At, entry=tuple(At), codec=codecs)
+
+    @workflow.step(At.NEW)
+    async def pick(run: Run[Page, At]) -> Literal[At.DONE]:
+        return At.DONE
+
+    return workflow
+
+
+async def test_a_codec_that_only_finished_runs_need_is_shown_with_their_number() -> None:
+    before, after = coded_jobs(Compression(above=0)), coded_jobs()
+    async with Bench(after) as bench:
+        await merge(bench.store, [replace(describe_here(before), code="earlier")])
+        for name, workflow in (("1", before), ("2", before), ("plain", after)):
+            run = Page(text="x" * 1000)
+            await bench.client(workflow).trigger(name, run, start_at=At.DONE)
+        found = await compared(bench, after)
+        (lost,) = [each for each in found.changes if each.kind == "codec"]
+        assert (lost.change, lost.what, lost.finished, lost.read) == (Sign.GONE, "zlib", 2, 3)
+        assert "zlib" not in str(found.refused)
+        assert "codec" not in [each.kind for each in (await compared(bench, before)).changes]
 
 
 async def test_a_renumbering_and_other_partitions_are_refused() -> None:
