@@ -10,7 +10,7 @@ import typer
 
 from workflow_ray.cli.commands import command
 from workflow_ray.cli.exit_codes import ExitCode
-from workflow_ray.cli.options import AsJson, Records
+from workflow_ray.cli.options import AsJson, Decode, Records
 from workflow_ray.cli.output import print_json, say
 from workflow_ray.cli.tables import show, show_one
 from workflow_ray.client import DeadLetter, DeadLetterContent, DeadLetters
@@ -18,9 +18,11 @@ from workflow_ray.client.dead_letters import chosen, groups_of
 from workflow_ray.client.deployed import find_deployed
 from workflow_ray.client.patience import PATIENCE, patient
 from workflow_ray.client.writer import Writer
+from workflow_ray.coding import coded
 from workflow_ray.ports import SystemClock
 from workflow_ray.records.encoded import readable
 from workflow_ray.runtime.connect import open_beside
+from workflow_ray.runtime.hosting import load_deployed
 from workflow_ray.runtime.urls import records_url
 
 T = TypeVar("T")
@@ -109,17 +111,33 @@ def list_dead_letters(
 
 @command(dead_letters, ExitCode.NOT_FOUND, name="show")
 def show_dead_letter(
-    workflow: Workflow, letter_id: Id, records: Records = None, as_json: AsJson = False
+    workflow: Workflow,
+    letter_id: Id,
+    decode: Decode = False,
+    records: Records = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Show a dead letter with the data of its event."""
-    content = _ask(records, workflow, None, lambda letters: letters.show(letter_id))
+    """Show a dead letter with the data of its event.
+
+    If the workflow has codecs, the event is encoded, and can be shown only with --decode.
+    """
+    content = _ask(records, workflow, None, lambda letters: letters.show(letter_id), decode=decode)
     show_one(_content(content), as_json=as_json)
 
 
 @command(dead_letters, ExitCode.NOT_FOUND)
-def replay(workflow: Workflow, ids: Ids, records: Records = None, as_json: AsJson = False) -> None:
-    """Deliver dead letters again, with all their attempts."""
-    _ask(records, workflow, None, lambda letters: letters.replay(*ids))
+def replay(
+    workflow: Workflow,
+    ids: Ids,
+    decode: Decode = False,
+    records: Records = None,
+    as_json: AsJson = False,
+) -> None:
+    """Deliver dead letters again, with all their attempts.
+
+    If the workflow has codecs, the events are encoded, and can be replayed only with --decode.
+    """
+    _ask(records, workflow, None, lambda letters: letters.replay(*ids), decode=decode)
     _print_changed(workflow, ids, "replayed", as_json=as_json)
 
 
@@ -135,6 +153,8 @@ def _ask(
     workflow: str,
     connector: str | None,
     question: Callable[[DeadLetters], Awaitable[T]],
+    *,
+    decode: bool = False,
 ) -> T:
     """Ask about the dead letters of a workflow, beside the processes that run on the store."""
 
@@ -143,7 +163,8 @@ def _ask(
         async with open_beside(records_url(url), clock) as store:
             deployed = find_deployed(await store.deployment(), workflow)
             groups = chosen(workflow, groups_of(deployed), connector)
-            writer = Writer(patient(store, clock, PATIENCE))
+            asked = patient(store, clock, PATIENCE)
+            writer = Writer(coded(asked, load_deployed(deployed)) if decode else asked)
             return await question(DeadLetters(workflow, groups, writer))
 
     return asyncio.run(answer())

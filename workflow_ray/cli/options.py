@@ -45,6 +45,13 @@ OneOrAll: TypeAlias = Annotated[
 Workflow: TypeAlias = Annotated[
     str, typer.Argument(metavar="WORKFLOW", help="The workflow's name, e.g. orders.")
 ]
+Decode: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--decode",
+        help="Load the workflow's definition, and decode with its codecs and their keys.",
+    ),
+]
 AsJson: TypeAlias = Annotated[
     bool, typer.Option("--json", help="Print JSON instead of text, with stable fields.")
 ]

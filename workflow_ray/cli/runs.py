@@ -10,7 +10,7 @@ import typer
 from workflow_ray.cli.commands import command
 from workflow_ray.cli.exit_codes import ExitCode
 from workflow_ray.cli.option_groups import grouped
-from workflow_ray.cli.options import AsJson, OfWorkflow, Records
+from workflow_ray.cli.options import AsJson, Decode, OfWorkflow, Records
 from workflow_ray.cli.output import write
 from workflow_ray.cli.run_controls import add_controls
 from workflow_ray.cli.run_filters import Filters, Selection
@@ -53,13 +53,6 @@ Name = Annotated[
     str | None,
     typer.Argument(
         metavar="WORKFLOW", help="The workflow's name, e.g. orders. Default: all workflows."
-    ),
-]
-Decode = Annotated[
-    bool,
-    typer.Option(
-        "--decode",
-        help="Load the workflow's definition, and decode with its codecs and their keys.",
     ),
 ]
 Limit = Annotated[int, typer.Option(min=1, max=PAGE, help="The largest number of runs to show.")]

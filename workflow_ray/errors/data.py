@@ -25,7 +25,8 @@ class EncodedData(UnreadableData):
         what = f"the data of run {self.run_id}" if self.run_id else "an event set aside"
         return (
             f"{what} of {self.workflow!r} can't be read: {self.why}. If this process lacks a"
-            " codec or a key, read it in a program that has the definition and all its keys."
+            " codec or a key, read it in a program that has the definition and all its keys, or on"
+            " the command line with --decode."
         )
 
 
