@@ -44,7 +44,7 @@ def _events(session: Session, now: int, limit: int) -> Sequence[OutboxEntry]:
 
 def _asking(session: Session, now: int, steps: Mapping[RunId, Version]) -> Sequence[OutboxEntry]:
     """Read the delayed events that ask for steps: an index has the few entries of each run."""
-    rows = session.rows(_of_runs, run_ids=list(steps)) if steps else ()
+    rows = session.rows(of_runs, run_ids=list(steps)) if steps else ()
     found = [
         OutboxEntry(id=entry_id, event=to_event(*event), due_at=moment(due_at))
         for entry_id, due_at, *event in sorted(rows, key=lambda row: (row[1], row[0]))
@@ -61,7 +61,8 @@ def _holders(_: Dialect) -> ClauseElement:
     )
 
 
-def _of_runs(dialect: Dialect) -> ClauseElement:
+def of_runs(dialect: Dialect) -> ClauseElement:
+    """All events of runs in the outbox."""
     return select(outbox.c.id, outbox.c.due_at, *ENTRY).where(
         dialect.among(outbox.c.run_id, "run_ids"), outbox.c.timeout_name.is_(None)
     )

@@ -81,3 +81,10 @@ def test_delayed_events_are_read_in_the_order_of_an_index(store_id: str, path: P
         plan = database.execute(f"EXPLAIN QUERY PLAN {query}", [0] * query.count("?")).fetchall()
     assert "USING INDEX outbox_due" in str(plan)
     assert "TEMP B-TREE" not in str(plan), "it is sorted"
+
+
+def test_delayed_events_of_runs_are_read_by_an_index(store_id: str, path: Path) -> None:
+    with closing(sqlite3.connect(path)) as database:
+        query = str(activity.of_runs(SQLITE).compile(dialect=SQLITE.driver))
+        plan = database.execute(f"EXPLAIN QUERY PLAN {query}", ["[]"] * query.count("?")).fetchall()
+    assert "USING INDEX outbox_by_run" in str(plan)
