@@ -51,6 +51,8 @@ class Attempt:
     is_held = False
     time_limit: "TimeLimit | None" = None  # of its function, if that has one and it began
     cancelled: CancelledEvent | None = None  # made when its function asks for it
+    has_passed_message = False  # an event that says that its run has a message was passed over
+    is_postponed = False  # its result makes no version: its event comes back later
     is_looked_at = False  # when its result is committed, its run is looked at again
     _has_ended = False
     _ended: asyncio.Event | None = None  # made when something waits for it

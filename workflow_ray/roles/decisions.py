@@ -43,7 +43,8 @@ class Decisions:
         """Make the result that settles an attempt."""
         if attempt.message is not None:
             return self._of_message(attempt, attempt.message, outcome)
-        if isinstance(outcome, HeldBack) and is_held_as_before(attempt.record, outcome):
+        if isinstance(outcome, HeldBack) and self._is_postponed(attempt, outcome):
+            attempt.is_postponed = True
             again = postponed(attempt.record, attempt.event, outcome)
             return Result(None, attempt, postponed=again)
         assert attempt.function is not None, "a cascade has no outcome to decide on"
@@ -60,6 +61,13 @@ class Decisions:
         if self._asked:
             write = announcing(self._asked, attempt.record, write)
         return Result(write, attempt)
+
+    def _is_postponed(self, attempt: Attempt, held: HeldBack) -> bool:
+        """Whether a run that is held back needs no version.
+
+        With a version the store sends an event again for a message whose event was passed over.
+        """
+        return is_held_as_before(attempt.record, held) and not attempt.has_passed_message
 
     def refused(self, attempt: Attempt, why: str) -> Result:
         """Make the result of an attempt whose first result the store has refused."""

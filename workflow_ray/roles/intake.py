@@ -179,7 +179,7 @@ class Intake:
             return None
         assert record is not None, "there is work for runs that exist"
         running = self._results.attempts.of(record)
-        if running is not None:
+        if running is not None and (message is None or not running.is_postponed):
             self._let_wait(item, record, running)
             return None
         partition.progress.begin(item.offset)
@@ -203,6 +203,7 @@ class Intake:
         """
         partition = self._partitions[item.event.partition]
         if not self._has_work(item.event, record):
+            running.has_passed_message = True
             if running.is_sent_again and running.phase in (Phase.WAITING, Phase.RUNNING):
                 partition.progress.begin(item.offset)
                 running.repeated(item)
@@ -259,7 +260,7 @@ class Intake:
             old.finish()
             return None
         running = self._results.attempts.of(record)
-        if running is None:
+        if running is None or (message is not None and running.is_postponed):
             if message is not None:
                 function = self._functions.of(message)
             else:
