@@ -8,7 +8,8 @@ from workflow_ray.records.ids import RunId
 class Removal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Asks a store to remove what is kept of finished runs of one workflow, for good.
 
-    Runs that are not finished, are of another workflow or do not exist are left out.
+    Runs that are not finished, are of another workflow or do not exist are left out, and of `runs`
+    also those whose data is to be deleted: REQUESTED_DATA_DELETED.
     """
 
     workflow: str

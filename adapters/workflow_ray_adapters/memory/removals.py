@@ -1,6 +1,6 @@
 """What retention removes."""
 
-from workflow_ray.records import Record, Removal, RunId
+from workflow_ray.records import Record, Removal, RunId, RunState
 from workflow_ray_adapters.memory.families import Families
 from workflow_ray_adapters.memory.inboxes import Inboxes
 from workflow_ray_adapters.memory.once_results import OnceResults
@@ -35,7 +35,8 @@ class Removals:
         """Remove what is asked for, and return how many runs, histories and keys that was."""
         workflow, removed = removal.workflow, 0
         for run_id in removal.runs:
-            if record := self._finished(workflow, run_id):
+            record = self._finished(workflow, run_id)
+            if record and record.run_state is not RunState.REQUESTED_DATA_DELETED:
                 self._remove(record)
                 removed += 1
         for run_id in removal.histories:

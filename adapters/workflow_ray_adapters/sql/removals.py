@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import structs
 from sqlalchemy import ClauseElement, Table, bindparam, func, select
 
-from workflow_ray.records import Committed, Removal, RunId, Version, WriteGroup
+from workflow_ray.records import Committed, Removal, RunId, RunState, Version, WriteGroup
 from workflow_ray_adapters.sql import erasing
 from workflow_ray_adapters.sql.dialect import Dialect
 from workflow_ray_adapters.sql.found import Found
@@ -28,6 +28,8 @@ from workflow_ray_adapters.sql.write_batch import WriteBatch
 AT_ONCE = 500
 """The most idempotency keys, and the most messages, that one removal removes."""
 
+DELETION_REQUESTED = int(RunState.REQUESTED_DATA_DELETED)
+
 
 @dataclass
 class Removals:
@@ -41,11 +43,12 @@ class Removals:
 
     def stage(self, removal: Removal) -> None:
         """Find what is to be removed. All else was staged."""
-        runs = self._finished(removal, removal.runs).keys()
+        finished = self._finished(removal, removal.runs)
+        runs = {run_id for run_id, run in finished.items() if run.run_state != DELETION_REQUESTED}
         for run_id in runs:
             self.batch.remove(run_id)
         histories = self._finished(removal, removal.histories)
-        self._shares.append((set(runs), {run.run_id: run.version for run in histories.values()}))
+        self._shares.append((runs, {run.run_id: run.version for run in histories.values()}))
 
     def _finished(self, removal: Removal, run_ids: Sequence[RunId]) -> dict[RunId, Found]:
         runs = self.batch.existing.runs

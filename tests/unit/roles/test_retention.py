@@ -242,6 +242,37 @@ async def test_deletions_go_on_while_runs_are_removed(bench: Bench) -> None:
     assert set(await states(bench)) == {"1", "2"}  # these run states have no age
 
 
+async def test_a_run_whose_deletion_is_asked_for_during_a_look_waits_for_its_scrubber() -> None:
+    kept = Retention(cancelled=timedelta(days=1), data_deleted=timedelta(days=1))
+    workflow, scrubbed = parcels_kept(kept), list[str]()
+
+    @workflow.scrub
+    async def scrub(run: ParcelRun) -> Parcel:
+        scrubbed.append(run.foreign_id)
+        return Parcel()
+
+    async with Bench(workflow) as bench:
+        handles = await triggered(bench, workflow, "1", "2")
+        for handle in handles.values():
+            await handle.cancel("a test")
+        await pass_long(bench, 2 * DAY)
+        runs = bench.store.runs
+
+        async def asked_after(query: RunQuery) -> list[Record]:
+            page = await runs(query)
+            bench.store.runs = runs  # type: ignore[method-assign]  # of this one store
+            await handles["1"].delete_data()
+            return page
+
+        bench.store.runs = asked_after  # type: ignore[method-assign]  # of this one store
+        await data_role(bench)
+        await bench.pass_time(1)
+        assert scrubbed == ["1"]
+        assert await states(bench) == {"1": RunState.DATA_DELETED}
+        await pass_long(bench, 3 * DAY)
+        assert not await states(bench)
+
+
 async def test_an_orderly_stop_ends_the_pause(bench: Bench) -> None:
     role = await data_role(bench)
     await asyncio.wait_for(role.leave(), 5)

@@ -108,12 +108,28 @@ class RemovalCases(Conformance):
         assert await versions(store, elsewhere.run_id) == [1, 2]
 
     async def test_a_run_in_any_finished_state_can_be_removed(self, store: RecordStore) -> None:
-        states = [state for state in RunState if state.finished]
+        states = (RunState.CANCELLED, RunState.COMPLETED, RunState.DATA_DELETED)
         runs = [new_run() for _ in states]
         await store_all(store, *runs)
         ends = [end(run, run_state=state) for run, state in zip(runs, states, strict=True)]
         await store_all(store, *ends)
         assert await remove(store, *runs) == [len(states)]
+        assert await store.counts("orders") == []
+
+    async def test_a_run_whose_data_is_to_be_deleted_is_removed_after_that(
+        self, store: RecordStore
+    ) -> None:
+        """Else a client that asks for it beside the removal is not heeded."""
+        run = await ended(store)
+        requested = step(end(run), run_state=RunState.REQUESTED_DATA_DELETED)
+        group = WriteGroup(
+            writes=(requested,), removals=(Removal(workflow="orders", runs=(run.run_id,)),)
+        )
+        assert (await commit(store, group)).removed == (0,)
+        assert await remove(store, run) == [0]
+        assert await versions(store, run.run_id) == [1, 2, 3]
+        await store_all(store, step(requested, run_state=RunState.DATA_DELETED))
+        assert await remove(store, run) == [1]
         assert await store.counts("orders") == []
 
     async def test_a_run_is_removed_once(self, store: RecordStore) -> None:

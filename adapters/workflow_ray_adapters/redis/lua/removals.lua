@@ -5,6 +5,7 @@ local remove  -- the other names end with the block: a script may have 200
 
 do
   local MOST = 500  -- idempotency keys, and messages, that one removal removes
+  local DELETION_REQUESTED = '6'  -- a run state
 
   -- Clears payloads and errors of the messages of a run. Returns how many messages it has.
   local function clear_messages(run_id, workflow)
@@ -149,8 +150,11 @@ do
         end
       end
     end
-    each_finished(run_ids, function(run_id, ...)
-      remove_run(run_id, workflow, ...)
+    each_finished(run_ids, function(run_id, state, ...)
+      if select(3, split_state(state)) == DELETION_REQUESTED then  -- its data is still needed for that
+        return 0
+      end
+      remove_run(run_id, workflow, state, ...)
       return 1
     end)
     each_finished(histories, trim_history)

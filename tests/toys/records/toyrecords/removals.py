@@ -3,14 +3,19 @@
 from msgspec.structs import replace
 
 from toyrecords.state import State
-from workflow_ray.records import Removal, RunId
+from workflow_ray.records import Removal, RunId, RunState
 
 MAX_KEYS = 500
 
 
 def carry_out(state: State, removal: Removal) -> int:
     """Remove what is asked for, and return how many runs, histories and keys that was."""
-    runs = [run_id for run_id in removal.runs if _is_finished(state, removal, run_id)]
+    runs = [
+        run_id
+        for run_id in removal.runs
+        if _is_finished(state, removal, run_id)
+        and state.records[run_id].run_state is not RunState.REQUESTED_DATA_DELETED
+    ]
     for run_id in dict.fromkeys(runs):
         _remove(state, run_id)
     removed = len(dict.fromkeys(runs))
