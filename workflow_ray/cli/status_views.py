@@ -24,7 +24,8 @@ class RoleView(msgspec.Struct, frozen=True, kw_only=True):
     in_flight: int | None = None  # steps that run now
     # functions that exceeded their time limit, and still run; null: it is not known
     abandoned: int | None = None
-    # why the circuit breaker of its step holds runs back; empty: it does not, or it is not known
+    # why the circuit breaker of its step holds runs back, or why the data role deletes no data;
+    # empty: neither is so, or it is not known
     breaker: str = ""
     failures: int | None = None  # crashes of the role in a row
     why: str = ""  # the last crash, or what it waits for

@@ -1,6 +1,7 @@
 """The role that deletes the data of runs, and removes what retention keeps no longer."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -9,15 +10,15 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 
 from workflow_ray.coding import forget_again, undecoded
-from workflow_ray.definition import Resource, Retry, Scrubber, Workflow
+from workflow_ray.definition import Resource, Retry, Workflow
 from workflow_ray.definition.retry import DEFAULT_RETRY
 from workflow_ray.engine.data_deletion import announced_at, delete_data
 from workflow_ray.engine.interrupts import is_cancellation, is_interrupt
 from workflow_ray.engine.newer_data import HOLD_EVENT, newer_data_in
-from workflow_ray.engine.runs import FIRST, view_of
-from workflow_ray.errors import InvalidInput, WorkflowError
+from workflow_ray.engine.runs import FIRST
+from workflow_ray.errors import InvalidInput, RoleLost, StoreError
 from workflow_ray.errors.data import newer_text
-from workflow_ray.ports import Clock, RecordStore, persist
+from workflow_ray.ports import FIRST_PAUSE, LONGEST_PAUSE, Clock, RecordStore, persist
 from workflow_ray.records import (
     NO_VERSION,
     Fence,
@@ -33,7 +34,7 @@ from workflow_ray.records import (
     hooks_group,
     new_write_id,
 )
-from workflow_ray.roles.calling import check_fence, value_of
+from workflow_ray.roles.calling import check_fence
 from workflow_ray.roles.deliverer import Duty
 from workflow_ray.roles.delivery import Batch, Delivery, Failure, Item
 from workflow_ray.roles.delivery_retries import AT_ONCE
@@ -43,13 +44,14 @@ from workflow_ray.roles.fencing import store_fenced
 from workflow_ray.roles.hook_log import event_id_of
 from workflow_ray.roles.in_flight import InFlight
 from workflow_ray.roles.observation import Observation
-from workflow_ray.roles.resources import Opened, opened
+from workflow_ray.roles.resources import opened
 from workflow_ray.roles.retention import RetentionWork
-from workflow_ray.roles.schedule_function import encoded
-from workflow_ray.roles.surrounded import Surrounded
-from workflow_ray.roles.threads import Threads, threads_of
+from workflow_ray.roles.scrubbing import Scrubbing
+from workflow_ray.roles.threads import threads_of
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
+
 PAGE = 1000
 """The most versions that are read at once."""
 
@@ -88,7 +90,7 @@ class DataRole(DeliveryRole[RunId]):
 
         Raises:
             RoleLost: The role has a newer holder.
-            WorkflowError: The store can't be used, or a resource failed.
+            WorkflowError: The store can't be used, or without retention, a resource failed.
         """
         work = self._work
         retention = work.workflow.retention
@@ -101,9 +103,33 @@ class DataRole(DeliveryRole[RunId]):
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(removing.run(stop))
-                await self._delete(stop)
-        except* WorkflowError as errors:
+                await self._delete_again(stop)
+        except* Exception as errors:
             raise errors.exceptions[0] from None
+
+    async def _delete_again(self, stop: asyncio.Event) -> None:
+        """Delete data until `stop`, again after each failure of a resource of the scrubber, because
+        retention needs none. The log and the status of the process show the failure.
+        """
+        role, why, pause = self._fence.role, "", FIRST_PAUSE
+        while True:
+            with self._in_flight.counted(role, int, breaker=partial(_said, why)):
+                if why:
+                    await self._clock.wait(stop, pause)
+                    pause = min(2 * pause, LONGEST_PAUSE)
+                self._deliverer = None
+                try:
+                    return await self._delete(stop)
+                except Exception as error:
+                    if stop.is_set() or isinstance(error, RoleLost) or self._is_of_store(error):
+                        raise
+                    why = f"it deletes no data: {type(error).__name__}: {error}"
+                    text = "role %s: its scrubber can't run; trying again in %.2f s"
+                    log.exception(text, role, pause, extra={"role": role})
+
+    def _is_of_store(self, error: Exception) -> bool:
+        """Whether the store can't be used. A resource may use another store when it opens."""
+        return self._deliverer is not None and isinstance(error, StoreError)
 
     async def _delete(self, stop: asyncio.Event) -> None:
         work = self._work
@@ -143,40 +169,6 @@ class Requests:
 
     def unpack(self, key: SetAsideKey, event_id: str, packed: SetAsideEvent) -> Item[RunId]:
         return Item(event_id, "", key.partition, key.offset, 0, RunId(event_id))
-
-
-class Scrubbing:
-    """Calls the scrubber of a workflow, whose resources are open."""
-
-    def __init__(
-        self, workflow: Workflow[Any, Any], scrubber: Scrubber, resources: Opened, threads: Threads
-    ) -> None:
-        self._workflow = workflow
-        self._is_async = scrubber.is_async
-        self._threads = threads
-        self._function = partial(
-            scrubber.function,
-            **{name: resources.values[used] for name, used in scrubber.resources.items()},
-        )
-        self._around: Surrounded | None = None
-        if workflow.middleware:
-            self._around = Surrounded(workflow, "scrub", scrubber.name, scrubber.is_async, threads)
-        self.retry = scrubber.retry
-
-    async def kept(self, record: Record, attempt: int) -> bytes:
-        """Return what the scrubber keeps of a run's data, as it is stored. Raises what it raises.
-
-        InvalidInput: It has not returned data of the workflow's model.
-        """
-        run = view_of(self._workflow, record)  # it may do without data that the code can't read
-        function = partial(self._function, run)
-        if self._around is not None:
-            data = await self._around.call(function, attempt, run=run)
-        else:
-            data = await value_of(
-                function, is_async=self._is_async, threads=self._threads, run_id=record.run_id
-            )
-        return encoded(self._workflow, data)
 
 
 class DeletionHandler:
@@ -298,3 +290,7 @@ class DeletionHandler:
 
 def _without_data(entry: HistoryEntry) -> HistoryEntry:
     return entry if entry.data is None else replace(entry, data=None)
+
+
+def _said(why: str) -> str:
+    return why

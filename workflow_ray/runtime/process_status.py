@@ -23,7 +23,9 @@ class RoleStatus(msgspec.Struct, frozen=True, kw_only=True):
     in_flight: int | None = None  # steps that run now; None: it has no step, or does not run
     # functions that exceeded their time limit, and still run
     abandoned: int = 0
-    breaker: str = ""  # why the circuit breaker of its step holds runs back; "": it does not
+    # why the circuit breaker of its step holds runs back, or why the data role deletes no data; "":
+    # neither is so
+    breaker: str = ""
     failures: int = 0  # crashes since it was acquired
     why: str = ""  # the last crash
     failed_at: datetime | None = None  # the last crash

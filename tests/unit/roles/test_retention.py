@@ -9,7 +9,7 @@ import pytest
 
 from tests.unit.bench import AtWork, Bench, triggered
 from tests.unit.parcels import Parcel, ParcelRun, Parcels, Stage
-from workflow_ray import Retention, RunState, TriggerOutcome, Workflow
+from workflow_ray import Retention, RunState, TriggerOutcome, Workflow, resource
 from workflow_ray.engine.next_version import Next
 from workflow_ray.errors import RoleLost, RunNotFound
 from workflow_ray.records import (
@@ -271,6 +271,67 @@ async def test_a_run_whose_deletion_is_asked_for_during_a_look_waits_for_its_scr
         assert await states(bench) == {"1": RunState.DATA_DELETED}
         await pass_long(bench, 3 * DAY)
         assert not await states(bench)
+
+
+async def test_a_resource_of_the_scrubber_that_does_not_open_stops_no_retention(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    is_broken, opened = True, list[str]()
+
+    @resource
+    async def files() -> AsyncIterator[str]:
+        opened.append("broken" if is_broken else "open")
+        if is_broken:
+            raise OSError("no disk")
+        yield "files"
+
+    workflow = parcels_kept(Retention(cancelled=timedelta(days=1)))
+
+    @workflow.scrub
+    async def scrub(run: ParcelRun, store: str = files.value) -> Parcel:
+        return Parcel()
+
+    async with Bench(workflow) as bench:
+        handles = await triggered(bench, workflow, "old", "secret", "young")
+        for name in ("old", "secret"):
+            await handles[name].cancel("a test")
+        await pass_long(bench, 2 * DAY)
+        await handles["secret"].delete_data()
+        role = await data_role(bench)
+        await bench.pass_time(10)
+        assert set(await states(bench)) == {"secret", "young"}
+        assert not role.task.done()
+        assert len(opened) < 15
+        why = "it deletes no data: OSError: no disk"
+        assert bench.in_flight.breaker(role.role.name) == why
+        assert f"role {role.role.name}: its scrubber can't run; trying again in" in caplog.text
+        await handles["young"].cancel("a test")
+        await pass_long(bench, 2 * DAY)
+        assert set(await states(bench)) == {"secret"}
+        is_broken = False
+        await bench.pass_time(5)
+        assert (await handles["secret"].get()).run_state is RunState.DATA_DELETED
+        assert bench.in_flight.breaker(role.role.name) == ""
+        await role.leave()
+
+
+async def test_a_resource_that_does_not_close_ends_the_role_at_its_stop() -> None:
+    @resource
+    async def files() -> AsyncIterator[str]:
+        yield "files"
+        raise OSError("no disk")
+
+    workflow = parcels_kept(Retention(cancelled=timedelta(days=1)))
+
+    @workflow.scrub
+    async def scrub(run: ParcelRun, store: str = files.value) -> Parcel:
+        return Parcel()
+
+    async with Bench(workflow) as bench:
+        role = await data_role(bench)
+        await bench.pass_time(1)
+        with pytest.raises(OSError, match="no disk"):
+            await role.leave()
 
 
 async def test_an_orderly_stop_ends_the_pause(bench: Bench) -> None:
