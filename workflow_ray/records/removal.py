@@ -21,3 +21,6 @@ class Removal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     # Idempotency keys and messages of runs with ids below this one that do not exist any more, up
     # to 500 of each. Run ids sort by time of creation: see `run_id_at`.
     keys_below: RunId | None = None
+    # Where the search for those begins: `Committed.keys_left` of the previous removal with the same
+    # `keys_below`. Only a hint: a store may begin earlier. "": at the oldest.
+    keys_after: str = ""

@@ -208,6 +208,10 @@ class Committed(msgspec.Struct, frozen=True, tag=True):
     # for each of the group's removals, how many it has removed: runs, histories that had more than
     # one entry, idempotency keys and messages, added up
     removed: tuple[int, ...] = ()
+    # for each of the group's removals, what the next one has as its `keys_after`, so that it does
+    # not look again at keys that stay; "": no keys are left to remove. Empty: the store can't tell,
+    # so none are left when a removal has removed nothing
+    keys_left: tuple[str, ...] = ()
 
 
 class Fenced(msgspec.Struct, frozen=True, tag=True):

@@ -18,7 +18,16 @@ from workflow_ray.engine.retention import (
     rules_of,
 )
 from workflow_ray.ports import Clock, RecordStore, persist
-from workflow_ray.records import Fence, Record, Removal, RunId, RunQuery, WriteGroup, run_id_at
+from workflow_ray.records import (
+    Committed,
+    Fence,
+    Record,
+    Removal,
+    RunId,
+    RunQuery,
+    WriteGroup,
+    run_id_at,
+)
 from workflow_ray.roles.fencing import store_fenced
 from workflow_ray.roles.waiting import Interruptible
 
@@ -146,16 +155,21 @@ class RetentionWork:
         """Forget the keys of runs that were created so long ago and do not exist any more."""
         rule = Rule("keys", (), age, is_whole=True)
         self._begin()
-        below = run_id_at(rule.before(await self._now()))
-        while await self._commit(Removal(workflow=self._workflow, keys_below=below)):
+        below, after = run_id_at(rule.before(await self._now())), ""
+        while True:
+            removal = Removal(workflow=self._workflow, keys_below=below, keys_after=after)
+            committed = await self._commit(removal)
             self._report(rule.name)
+            after = committed.keys_left[0] if committed.keys_left else ""
+            if not any(committed.removed) or (committed.keys_left and not after):
+                break
         self._report(rule.name, is_over=True)
         self._keys_due = self._clock.monotonic() + min(max(age / 10, MINUTE), DAY)
 
     # --- commits --------------------------------------------------------------------------------
 
-    async def _commit(self, removal: Removal) -> int:
-        """Remove something, and pause. Returns how many runs, histories or keys were removed."""
+    async def _commit(self, removal: Removal) -> Committed:
+        """Remove something, and pause."""
         start = self._clock.monotonic()
         group = WriteGroup(removals=(removal,), fence=self._fence)
         committed = await store_fenced(self._records, group, self._clock)
@@ -165,7 +179,7 @@ class RetentionWork:
         if removed:
             pause = min(max(BUSY * taken, BREATH), LONGEST_PAUSE)
             await self._clock.wait(asyncio.Event(), pause)
-        return removed
+        return committed
 
     def _begin(self) -> None:
         self._removed = 0

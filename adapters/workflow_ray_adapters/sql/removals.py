@@ -28,6 +28,8 @@ from workflow_ray_adapters.sql.write_batch import WriteBatch
 AT_ONCE = 500
 """The most idempotency keys, and the most messages, that one removal removes."""
 
+DONE = "-"
+"""Says that no keys are left, or no messages."""
 DELETION_REQUESTED = int(RunState.REQUESTED_DATA_DELETED)
 
 
@@ -66,23 +68,31 @@ class Removals:
         """Remove it, and return the answers with the numbers. All else was written."""
         shares = iter(self._shares)
         return [
-            structs.replace(
-                committed,
-                removed=tuple(
-                    [_carry_out(session, removal, *next(shares)) for removal in group.removals]
-                ),
+            _answered(committed, [_carry_out(session, each, *next(shares)) for each in removals])
+            for removals, committed in zip(
+                [group.removals for group in groups], decided, strict=True
             )
-            for group, committed in zip(groups, decided, strict=True)
         ]
+
+
+def _answered(committed: Committed, done: Sequence[tuple[int, str]]) -> Committed:
+    if not done:
+        return committed
+    removed, left = zip(*done, strict=True)
+    return structs.replace(committed, removed=removed, keys_left=left)
 
 
 def _carry_out(
     session: Session, removal: Removal, runs: set[RunId], histories: Mapping[RunId, Version]
-) -> int:
+) -> tuple[int, str]:
+    """Remove it. Return how many that was, and where keys are left: see Committed."""
     if runs:
         _remove_runs(session, runs)
     removed = len(runs) + (_trim(session, histories) if histories else 0)
-    return removed if removal.keys_below is None else removed + _remove_keys(session, removal)
+    if removal.keys_below is None:
+        return removed, ""
+    keys, left = _remove_keys(session, removal)
+    return removed + keys, left
 
 
 # --- histories ----------------------------------------------------------------------------------
@@ -146,18 +156,35 @@ OF_RUNS = (
 # --- keys of runs that do not exist -------------------------------------------------------------
 
 
-def _remove_keys(session: Session, removal: Removal) -> int:
-    """Remove idempotency keys and messages of runs that do not exist any more."""
+def _remove_keys(session: Session, removal: Removal) -> tuple[int, str]:
+    """Remove idempotency keys and messages of runs that do not exist any more.
+
+    Return how many, and where there may be more: the run of the last key and that of the last
+    message. Between them and the oldest only those of runs that exist are left, which may be many.
+    """
+    keys_from, _, messages_from = removal.keys_after.partition("/")
     asked = {"workflow": removal.workflow, "below": removal.keys_below, "most": AT_ONCE}
-    keys = [
-        {"of_workflow": removal.workflow, "of_key": key, "of_run": run_id}
-        for key, run_id in session.rows(_orphaned_keys, **asked)
-    ]
-    session.run(_remove_key, keys)
-    ids = [number for (number,) in session.rows(_orphaned_messages, **asked)]
-    if ids:
-        session.execute(_remove_messages, ids=ids)
-    return len(keys) + len(ids)
+    keys: list[tuple[str, RunId]] = []
+    if keys_from != DONE:
+        keys = session.rows(_orphaned_keys, **asked, start=keys_from)
+        session.run(
+            _remove_key,
+            [
+                {"of_workflow": removal.workflow, "of_key": key, "of_run": run_id}
+                for key, run_id in keys
+            ],
+        )
+    posted: list[tuple[int, RunId]] = []
+    if messages_from != DONE:
+        posted = session.rows(_orphaned_messages, **asked, start=messages_from)
+    if posted:
+        session.execute(_remove_messages, ids=[number for number, _ in posted])
+    left = _next(keys), _next(posted)
+    return len(keys) + len(posted), "" if left == (DONE, DONE) else "/".join(left)
+
+
+def _next(found: Sequence[tuple[object, RunId]]) -> str:
+    return found[-1][1] if len(found) == AT_ONCE else DONE
 
 
 def _orphaned_keys(_: Dialect) -> ClauseElement:
@@ -166,7 +193,7 @@ def _orphaned_keys(_: Dialect) -> ClauseElement:
 
 
 def _orphaned_messages(_: Dialect) -> ClauseElement:
-    return _orphaned(messages, messages.c.id)
+    return _orphaned(messages, messages.c.id, messages.c.run_id)
 
 
 def _orphaned(table: Table, *columns: Any) -> ClauseElement:
@@ -175,6 +202,7 @@ def _orphaned(table: Table, *columns: Any) -> ClauseElement:
         .outerjoin(records, records.c.run_id == table.c.run_id)
         .where(
             table.c.workflow == bindparam("workflow"),
+            table.c.run_id >= bindparam("start"),
             table.c.run_id < bindparam("below"),
             records.c.run_id.is_(None),
         )

@@ -14,6 +14,7 @@ from workflow_ray.engine.next_version import Next
 from workflow_ray.errors import RoleLost, RunNotFound
 from workflow_ray.records import (
     Cause,
+    Committed,
     GroupResult,
     Record,
     Role,
@@ -228,6 +229,26 @@ async def test_a_key_outlives_its_run_and_is_forgotten_after_its_age() -> None:
         assert new.outcome is TriggerOutcome.STARTED
         known = await client.trigger("p-2", Parcel(), idempotency_key="of one that is kept")
         assert (known.run_id, known.outcome) == (lasting.run_id, TriggerOutcome.KNOWN)
+
+
+async def test_keys_are_searched_on_from_where_the_last_removal_has_ended() -> None:
+    workflow = parcels_kept(Retention(keys=timedelta(days=10)))
+    async with Bench(workflow) as bench:
+        places = {"": "a", "a": "b", "b": ""}  # where a removal begins, and where it says it ended
+        asked: list[str] = []
+        store = bench.store.store
+
+        async def placed(groups: Sequence[WriteGroup]) -> list[GroupResult]:
+            removals = [each for group in groups for each in group.removals]
+            if not removals:
+                return await store(groups)
+            asked.extend(each.keys_after for each in removals)
+            return [Committed((), removed=(500,), keys_left=(places[asked[-1]],))]
+
+        bench.store.store = placed  # type: ignore[method-assign]  # of this one store
+        await data_role(bench)
+        await bench.pass_time(5)
+        assert asked == ["", "a", "b"]
 
 
 async def test_deletions_go_on_while_runs_are_removed(bench: Bench) -> None:

@@ -16,6 +16,7 @@ from workflow_ray.records import (
     RunState,
     Stored,
     Version,
+    WriteGroup,
     run_id_at,
 )
 from workflow_ray.testing.conformance.base import Conformance
@@ -29,6 +30,7 @@ from workflow_ray.testing.conformance.kin import (
 from workflow_ray.testing.conformance.posts import (
     CALLERS,
     callback,
+    commit,
     end,
     post,
     store_at_once,
@@ -95,6 +97,26 @@ class RemovedKeyCases(Conformance):
         assert await remove(store, *runs) == [MOST + 1]
         asked = Removal(workflow="orders", keys_below=LATER)
         assert [await carry_out(store, asked) for _ in range(3)] == [[2 * MOST], [2], [0]]
+
+    async def test_removals_that_go_on_where_the_last_one_has_ended_remove_all(
+        self, store: RecordStore
+    ) -> None:
+        runs = [new_run(key=f"cart-{at}") for at in range(MOST + 2)]
+        messages = [callback(runs[at % 2], f"m-{at}") for at in range(MOST + 2)]
+        await store_all(store, *runs)
+        await post(store, *messages)
+        await store_all(store, *(end(run) for run in runs))
+        await remove(store, *runs)
+        removal, removed = Removal(workflow="orders", keys_below=LATER), list[int]()
+        while True:
+            answer = await commit(store, WriteGroup(removals=(removal,)))
+            removed += answer.removed
+            after = answer.keys_left[0] if answer.keys_left else ""
+            if not any(answer.removed) or (answer.keys_left and not after):
+                break
+            removal = replace(removal, keys_after=after)
+        assert sum(removed) == 2 * MOST + 4
+        assert await carry_out(store, replace(removal, keys_after="")) == [0]
 
     async def test_a_time_stands_below_the_ids_of_the_runs_since(self, store: RecordStore) -> None:
         run = await ended(store, key="cart-1")

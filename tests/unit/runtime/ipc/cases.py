@@ -347,13 +347,19 @@ CASES = {
                     set_aside=(NEW_ENTRY,),
                     taken_back=(POISON,),
                     removals=(
-                        Removal(workflow="orders", runs=(RUN,), histories=(OTHER,), keys_below=RUN),
+                        Removal(
+                            workflow="orders",
+                            runs=(RUN,),
+                            histories=(OTHER,),
+                            keys_below=RUN,
+                            keys_after=RUN,
+                        ),
                     ),
                 ),
             )
         ],
         {},
-        [Committed(RESULTS, POSTS, ONCE, (3,)), Fenced(FENCE.role, 8)],
+        [Committed(RESULTS, POSTS, ONCE, (3,), (OTHER,)), Fenced(FENCE.role, 8)],
         [Committed(REFUSED)],
     ),
     "lookup": Case([(RUN, OTHER)], {"fresh": True}, [RECORD, None]),
