@@ -27,7 +27,7 @@ from workflow_ray.client.triggers import (
 from workflow_ray.client.watcher import Watcher
 from workflow_ray.client.within import Within
 from workflow_ray.client.writer import DefaultKey, Writer
-from workflow_ray.coding import coded, coded_transactions
+from workflow_ray.coding import check_patience, coded, coded_transactions
 from workflow_ray.definition import Run, Status, Workflow
 from workflow_ray.definition.arguments import checked_text, shown
 from workflow_ray.definition.durations import Duration
@@ -74,7 +74,11 @@ class Client(FlowControls[D, S], Generic[D, S]):
                 has a newer holder. None: it writes for nobody.
             default_key: Makes the idempotency keys of calls that name none.
             transactions: Writes in transactions of the application. None: `within` is refused.
+
+        Raises:
+            InvalidInput: The patience is more than 12 hours, and the workflow has codecs.
         """
+        check_patience(workflow, patience)
         records = coded(records, workflow)
         if transactions is not None:
             transactions = coded_transactions(transactions, workflow)

@@ -51,9 +51,11 @@ class RunList(Generic[D, S]):
         """Delete what the workflow's codecs keep outside of the store for runs that do not exist,
         or whose data was deleted: keys of runs and objects of claim-checks.
 
-        Processes that died have left it. It may be called at any time, and repeated. What is
-        younger than an hour stays. Deployments that share a database of keys or a place of objects
-        would delete each other's.
+        Processes that died have left it. It may be repeated. What belongs to a run that would be
+        younger than a day stays, because its trigger may still be repeated. After an outage of the
+        store of a day or more, wait a minute before you call it: roles repeat their commits for as
+        long as the store does not answer. Deployments that share a database of keys or a place of
+        objects would delete each other's.
 
         Returns:
             The number of runs that something was kept of.

@@ -6,13 +6,35 @@ from typing import Any
 from workflow_ray.coding.chains import Chain, chains_of
 from workflow_ray.coding.forgetting import is_erased, look_up
 from workflow_ray.definition import Workflow
+from workflow_ray.errors import InvalidInput
 from workflow_ray.ports import Clock, RecordStore
 from workflow_ray.records import RunId, run_id_at
 
-AGE = timedelta(hours=1)
+AGE = timedelta(days=1)
 """How old a run must be: the first write of a younger one may still be on its way."""
+PATIENCE = AGE / 2
+"""For how long a client may repeat the first write of a run. The rest of AGE is for clocks of
+processes that differ.
+"""
 PAGE = 500
 """Runs that are looked up at once."""
+
+
+def check_patience(workflow: Workflow[Any, Any], patience: float) -> None:
+    """Refuse a patience by which a sweep could cost a run its key or its objects.
+
+    Args:
+        workflow: The workflow of a client.
+        patience: Seconds for which it repeats a call.
+
+    Raises:
+        InvalidInput: It is more than PATIENCE, and the workflow has codecs.
+    """
+    if chains_of(workflow) is not None and patience > PATIENCE.total_seconds():
+        hours = PATIENCE.total_seconds() / 3600
+        why = f"a workflow with codecs has {hours:g} hours at most, not {patience:g} s"
+        later = "`sweep_codecs` deletes what codecs keep of a run that does not exist after a day"
+        raise InvalidInput("patience", f"{why}: {later}")
 
 
 async def sweep(workflow: Workflow[Any, Any], records: RecordStore, clock: Clock) -> int:

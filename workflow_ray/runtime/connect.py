@@ -51,7 +51,7 @@ async def connect(
         records: URL of the store, or the path of a SQLite file. Default: WORKFLOW_RAY_RECORDS, else
             sqlite:///workflow.db.
         patience: Seconds, or a timedelta, for which calls repeat themselves while the store does
-            not answer. After that they raise StoreUnavailable.
+            not answer. After that they raise StoreUnavailable. With codecs: 12 hours at most.
 
     Raises:
         InvalidDefinition: The definition has mistakes.
