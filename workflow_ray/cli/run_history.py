@@ -12,7 +12,7 @@ from workflow_ray.cli.data_changes import Unreadable, changes, parsed
 from workflow_ray.cli.output import to_json, visible, write
 from workflow_ray.cli.tables import cell
 from workflow_ray.cli.views import EntryView, Names, raw
-from workflow_ray.engine.past import failed_message
+from workflow_ray.engine.past import failed_message, with_oldest_data
 from workflow_ray.ports import RecordStore
 from workflow_ray.records import (
     DELETED,
@@ -52,7 +52,7 @@ async def pages(store: RecordStore, record: Record) -> AsyncIterator[list[Histor
     """Read the entries of a run page by page, because all of them may not fit into memory."""
     after = Version(0)
     while page := await store.history(record.run_id, after=after, limit=PAGE):
-        yield page
+        yield page if after else with_oldest_data(record, page)
         after = page[-1].version
 
 

@@ -75,7 +75,8 @@ class Entry(Generic[D, S]):
 
     @cached_property
     def data(self) -> D | None:
-        """The run's data. None: it is the data of the previous version.
+        """The run's data. None: it is the data of the previous version. If retention has removed
+        that, `Handle.history` shows the data, and `Handle.follow` does not.
 
         Raises UnreadableData: it does not fit the model, or, as NewerData, newer code wrote it.
         """

@@ -8,10 +8,10 @@ from pydantic import BaseModel
 from workflow_ray.client.connection import Connection
 from workflow_ray.client.standing import read_record
 from workflow_ray.definition import Run, Status
-from workflow_ray.engine.past import as_of, read_back, tells
+from workflow_ray.engine.past import read_as_of
 from workflow_ray.engine.runs import view_of
 from workflow_ray.errors import InvalidInput
-from workflow_ray.records import HistoryEntry, Record, RunId, Version
+from workflow_ray.records import Record, RunId, Version
 
 D = TypeVar("D", bound=BaseModel)
 S = TypeVar("S", bound=Status)
@@ -24,9 +24,8 @@ async def run_at(connection: Connection[D, S], run_id: RunId, version: Version) 
     """
     record = await _not_older(connection, run_id, version)
     if record.version != version:
-        entries = await _read_back(connection, run_id, version)
-        if tells(entries, version):  # else retention has removed it, and the newest version is left
-            record = as_of(record, entries)
+        # None: retention has removed it, and the newest version is left
+        record = await _as_of(connection, record, version) or record
     return view_of(connection.workflow, record)
 
 
@@ -44,12 +43,12 @@ async def record_at(connection: Connection[D, S], run_id: RunId, version: Versio
         raise InvalidInput(
             "version", f"run {run_id} has no version {version}: its newest is {record.version}"
         )
-    entries = await _read_back(connection, run_id, version)
-    if not tells(entries, version):
+    past = await _as_of(connection, record, version)
+    if past is None:
         raise InvalidInput(
             "version", f"the history of run {run_id} does not have version {version} any more"
         )
-    return as_of(record, entries)
+    return past
 
 
 async def _not_older(connection: Connection[D, S], run_id: RunId, version: Version) -> Record:
@@ -60,7 +59,5 @@ async def _not_older(connection: Connection[D, S], run_id: RunId, version: Versi
     return record
 
 
-async def _read_back(
-    connection: Connection[D, S], run_id: RunId, version: Version
-) -> list[HistoryEntry]:
-    return await read_back(partial(connection.records.history, run_id), version)
+async def _as_of(connection: Connection[D, S], record: Record, version: Version) -> Record | None:
+    return await read_as_of(record, partial(connection.records.history, record.run_id), version)

@@ -11,6 +11,7 @@ from workflow_ray.client.history import Entry, with_failed
 from workflow_ray.client.standing import read_entries, read_failed, read_record
 from workflow_ray.definition import Run, Status
 from workflow_ray.definition.arguments import checked_count
+from workflow_ray.engine.past import with_oldest_data
 from workflow_ray.engine.runs import view_of
 from workflow_ray.records import NO_VERSION, HistoryEntry, Record, RunId, Version
 
@@ -39,7 +40,7 @@ class RunReader(Generic[D, S]):
         good, by time. Raises RunNotFound.
         """
         record = await self._record()
-        entries = await self._entries(record.version)
+        entries = with_oldest_data(record, await self._entries(record.version))
         has_callbacks = self._workflow.checked().has_callbacks
         failed = await read_failed(self._records, self.run_id) if has_callbacks else ()
         return list(with_failed(self._workflow, entries, failed))

@@ -5,7 +5,7 @@ from typing import Protocol
 
 import msgspec
 
-from workflow_ray.records import Cause, HistoryEntry, Message, Record, Version, WriteId
+from workflow_ray.records import Cause, HistoryEntry, Message, Record, RunState, Version, WriteId
 from workflow_ray.records.encoded import readable
 
 AT_ONCE = 50
@@ -18,10 +18,49 @@ class ReadVersions(Protocol):
     def __call__(self, *, after: Version, limit: int) -> Awaitable[Sequence[HistoryEntry]]: ...
 
 
+async def read_as_of(record: Record, read: ReadVersions, version: Version) -> Record | None:
+    """Read a run as it was at an earlier version. None: the history does not tell that any more.
+
+    Retention may have removed the version that the data is from. It trims finished runs only, so
+    the data is still that of the record, unless it was deleted since.
+
+    Args:
+        record: The run at a later version.
+        read: Reads its history.
+        version: The version.
+    """
+    entries = await read_back(read, version)
+    if not entries or entries[-1].version != version:
+        return None
+    if not _has_data(entries):
+        later = await read_between(read, version, record.version)
+        if _has_data(later) or len(later) != record.version - version:
+            return None
+    return as_of(record, entries)
+
+
+def with_oldest_data(record: Record, entries: list[HistoryEntry]) -> list[HistoryEntry]:
+    """Let the oldest of the first entries of a history have data, also if retention has removed the
+    version that its data is from.
+
+    Args:
+        record: The run, which was read before its entries.
+        entries: Of its history, from the oldest one that is left.
+    """
+    is_deleted = record.run_state is RunState.DATA_DELETED
+    if not entries or _has_data(entries) or is_deleted:
+        return entries
+    data, data_version = record.data, record.data_version
+    return [
+        msgspec.structs.replace(entries[0], data=data, data_version=data_version),
+        *entries[1:],
+    ]
+
+
 async def read_back(read: ReadVersions, version: Version) -> list[HistoryEntry]:
     """Read the versions of a run up to this one, from one back at which `as_of` knows enough.
 
-    Versions that the history does not have are left out: see `tells`.
+    Versions that the history does not have are left out.
     """
     entries: list[HistoryEntry] = []
     end = version
@@ -48,16 +87,11 @@ ENTERING = (Cause.TRIGGER, Cause.STEP, Cause.MOVED, Cause.FORKED)
 
 def is_enough(entries: Sequence[HistoryEntry]) -> bool:
     """Whether `as_of` can read the data and the visit of the last of these versions."""
-    return any(each.data is not None for each in entries) and _visit(entries) is not None
+    return _has_data(entries) and _visit(entries) is not None
 
 
-def tells(entries: Sequence[HistoryEntry], version: Version) -> bool:
-    """Whether the entries end at the version and tell its data."""
-    return bool(
-        entries
-        and entries[-1].version == version
-        and any(each.data is not None for each in entries)
-    )
+def _has_data(entries: Sequence[HistoryEntry]) -> bool:
+    return any(each.data is not None for each in entries)
 
 
 def as_of(record: Record, entries: Sequence[HistoryEntry]) -> Record:

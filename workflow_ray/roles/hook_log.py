@@ -9,7 +9,7 @@ import msgspec
 
 from workflow_ray.definition import Workflow
 from workflow_ray.engine.announcements import announced_state
-from workflow_ray.engine.past import as_of, read_back, tells
+from workflow_ray.engine.past import read_as_of
 from workflow_ray.ports import Clock, EventStreamer, RecordStore, persist
 from workflow_ray.records import (
     Event,
@@ -140,10 +140,9 @@ class HookLog:
 
     async def _from_history(self, record: Record, version: Version) -> Record | None:
         """Put a record back to an earlier version, by the run's history."""
-        entries = await read_back(partial(self._read, record.run_id), version)
-        if not tells(entries, version):
+        then = await read_as_of(record, partial(self._read, record.run_id), version)
+        if then is None:
             return None
-        then = as_of(record, entries)
         return msgspec.structs.replace(then, visit=version, attempt=record.attempt)
 
     async def _read(self, run_id: RunId, *, after: Version, limit: int) -> list[HistoryEntry]:

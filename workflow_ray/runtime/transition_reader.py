@@ -5,11 +5,9 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-import msgspec
-
 from workflow_ray.definition import Workflow
 from workflow_ray.engine.announcements import announced_state
-from workflow_ray.engine.past import as_of, read_back, tells
+from workflow_ray.engine.past import read_as_of
 from workflow_ray.ports import Clock, EventStreamer, RecordStore
 from workflow_ray.records import (
     NO_VERSION,
@@ -222,11 +220,9 @@ class TransitionReader:
         """Return a version of a run, with its data. None: the history does not have it any more."""
         if record.version == version:
             return _entry(record)
-        entries = await read_back(partial(self._records.history, record.run_id), version)
-        if not tells(entries, version):
-            return None
-        then = as_of(record, entries)
-        return msgspec.structs.replace(entries[-1], data=then.data, data_version=then.data_version)
+        read = partial(self._records.history, record.run_id)
+        then = await read_as_of(record, read, version)
+        return None if then is None else _entry(then)
 
     def _event(
         self, slot: int, item: Received, then: HistoryEntry, foreign_id: str
@@ -266,7 +262,7 @@ class TransitionReader:
 
 
 def _entry(record: Record) -> HistoryEntry:
-    """The last version of a run."""
+    """The version at which the record is."""
     return HistoryEntry(
         run_id=record.run_id,
         version=record.version,

@@ -1,11 +1,13 @@
 """A run as it was at an earlier version is read from its history."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
+import msgspec
 import pytest
 
 from tests.unit.parcels import Route
-from workflow_ray.engine.past import as_of, is_enough, read_back, tells
+from workflow_ray.engine.past import as_of, is_enough, read_as_of, read_back, with_oldest_data
 from workflow_ray.records import (
     Cause,
     HistoryEntry,
@@ -109,13 +111,37 @@ async def test_only_the_last_versions_are_read(version: int, first: int) -> None
     entries = await read_back(reads, Version(version))
     assert [each.version for each in entries] == list(range(first, version + 1))
     assert reads.read == len(entries)
-    assert tells(entries, Version(version))
     assert as_of(NOW, entries).data == b"%d" % max(1, version // 60 * 60)
 
 
+def now(version: int, **changes: Any) -> Record:
+    return msgspec.structs.replace(NOW, version=Version(version), data=b"960", **changes)
+
+
 async def test_a_history_that_has_lost_the_version_or_its_data_does_not_tell_it() -> None:
-    assert not tells(await read_back(Reads(LONG), Version(1000)), Version(1000))
-    begun_late = await read_back(Reads(LONG[300:]), Version(359))
-    assert [each.version for each in begun_late] == list(range(301, 360))
-    assert not tells(begun_late, Version(359))
-    assert not tells([], Version(1))
+    assert await read_as_of(now(1001), Reads(LONG), Version(1000)) is None
+    assert [each.version for each in await read_back(Reads(LONG[300:]), Version(359))] == list(
+        range(301, 360)
+    )
+    assert await read_as_of(now(999), Reads(LONG[300:]), Version(359)) is None, "360 has other data"
+    assert await read_as_of(now(999), Reads([]), Version(1)) is None
+    gap = [LONG[969], LONG[998]]
+    assert await read_as_of(now(999), Reads(gap), Version(970)) is None
+
+
+async def test_the_data_of_the_newest_version_that_retention_has_left_is_that_of_the_run() -> None:
+    left = Reads(LONG[970:])
+    for version in (971, 998):
+        past = await read_as_of(now(999), left, Version(version))
+        assert past is not None
+        assert (past.version, past.data, past.cause) == (version, b"960", Cause.STEP)
+
+
+def test_the_oldest_entry_that_retention_has_left_has_data() -> None:
+    oldest, *others = with_oldest_data(now(999, data_version=3), LONG[970:])
+    assert (oldest.version, oldest.data, oldest.data_version) == (971, b"960", 3)
+    assert others == LONG[971:]
+    for untouched in (LONG, LONG[950:], []):
+        assert with_oldest_data(now(999), untouched) is untouched
+    erased = now(1000, run_state=RunState.DATA_DELETED)
+    assert with_oldest_data(erased, LONG[970:]) == LONG[970:]

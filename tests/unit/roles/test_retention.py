@@ -187,6 +187,24 @@ async def test_the_history_of_finished_runs_is_removed_but_for_the_newest_versio
         assert len(await handles["paused"].history()) == 2
 
 
+async def test_the_data_of_the_version_that_is_left_can_be_read_and_forked() -> None:
+    """It is from a version that was removed."""
+    workflow = parcels_kept(Retention(history=timedelta(days=2)))
+    async with Bench(workflow) as bench:
+        role = await data_role(bench)
+        client, data = bench.client(workflow), Parcel(weight=3)
+        handle = await client.trigger("p-1", data)
+        await handle.pause("a test")
+        await handle.cancel("a test")
+        await pass_long(bench, 3 * DAY)
+        await role.leave()
+        await handle.delete_data()  # nobody does it yet, but it is one more version
+        assert [entry.data for entry in await bench.store.history(handle.run_id)] == [None, None]
+        assert [entry.data for entry in await handle.history()] == [data, None]
+        fork = await handle.fork(3, foreign_id="p-2")
+        assert (await fork.get()).data == data
+
+
 async def test_an_answer_whose_version_was_removed_is_the_run_as_it_stands() -> None:
     workflow = Workflow("parcels", Parcel, Stage, retention=Retention(history=timedelta(days=1)))
 
