@@ -30,6 +30,7 @@ def held_by_process(process: ProcessStatus) -> list[RoleView]:
             in_flight=role.in_flight,
             abandoned=role.abandoned,
             breaker=role.breaker,
+            removed=role.removed,
             failures=role.failures,
             why=role.why,
             failed_at=role.failed_at,
@@ -47,6 +48,7 @@ def held_by_actors(
     actors: "Iterable[ActorStatus]",
     in_flight: Mapping[str, int],
     breakers: Mapping[str, str],
+    removed: Mapping[str, dict[str, int]] | None = None,
 ) -> list[RoleView]:
     """List the actors on Ray, including the ones that have no role.
 
@@ -54,6 +56,7 @@ def held_by_actors(
         actors: Their status.
         in_flight: The steps that run now, by actor.
         breakers: Why circuit breakers hold runs back, by actor.
+        removed: What retention has removed, by actor. None: it is not known.
     """
     return [
         RoleView(
@@ -65,6 +68,7 @@ def held_by_actors(
             since=actor.since,
             in_flight=in_flight.get(actor.name),
             breaker=breakers.get(actor.name, ""),
+            removed=(removed or {}).get(actor.name, {}),
             failures=actor.failures,
             why=actor.why,
             log=actor.log,

@@ -61,7 +61,7 @@ async def find_running(url: str, activity: Activity) -> Running:
     from workflow_ray.runtime.ray.inspection import inspect
 
     if found := await inspect(url):
-        held = held_by_actors(found.actors, found.in_flight, found.breakers)
+        held = held_by_actors(found.actors, found.in_flight, found.breakers, found.removed)
         return Running("ray", held, LogsView(where="files", folder=found.logs))
     if activity.is_served:
         return Running("elsewhere", (), LogsView(where="nowhere"))

@@ -9,6 +9,7 @@ import msgspec
 from workflow_ray.cli.output import say
 from workflow_ray.cli.status_views import STOPPED, Report, RoleView, StatusView
 from workflow_ray.cli.tables import show
+from workflow_ray.engine.retention import removed_text
 from workflow_ray.runtime.process_status import RolePhase
 
 UNITS = (("d", 86_400), ("h", 3_600), ("min", 60))
@@ -100,6 +101,7 @@ def _notes(report: Report) -> list[str]:
             notes.append(f"Logs: workflow-ray logs; in {report.logs.folder} on each node.")
         case _:
             pass
+    notes += [_removed_note(role) for role in report.roles if role.removed]
     if report.state == "stopped":
         notes.append("Start it with `workflow-ray worker` or `workflow-ray deploy`.")
     if report.runs_on == "elsewhere":
@@ -107,6 +109,11 @@ def _notes(report: Report) -> list[str]:
     if report.delayed_read_until is not None:
         notes.append("There are more retries than were looked at: the next 500.")
     return notes
+
+
+def _removed_note(role: RoleView) -> str:
+    counts = [removed_text(number, name) for name, number in role.removed.items()]
+    return f"Retention: {role.name} has removed {', '.join(counts)} since it began."
 
 
 def _print_roles(report: Report) -> None:

@@ -24,9 +24,10 @@ class RoleView(msgspec.Struct, frozen=True, kw_only=True):
     in_flight: int | None = None  # steps that run now
     # functions that exceeded their time limit, and still run; null: it is not known
     abandoned: int | None = None
-    # why the circuit breaker of its step holds runs back, or why the data role deletes no data;
-    # empty: neither is so, or it is not known
+    # why its circuit breaker holds runs back, or it deletes no data; empty: neither, or not known
     breaker: str = ""
+    # what retention has removed since the role began, by its field; empty: nothing, or not known
+    removed: dict[str, int] = {}
     failures: int | None = None  # crashes of the role in a row
     why: str = ""  # the last crash, or what it waits for
     failed_at: datetime | None = None  # the last crash

@@ -44,6 +44,17 @@ class Rule:
         return Removal(workflow=workflow, histories=tuple(runs))
 
 
+def removed_text(number: int, name: str) -> str:
+    """Return how much was removed, such as "1,200 completed runs".
+
+    Args:
+        number: Of runs, histories or keys.
+        name: The field of Retention.
+    """
+    what = {"history": "histories", "keys": "keys"}.get(name, f"{name} runs")
+    return f"{number:,} {what}"
+
+
 def rules_of(retention: Retention) -> tuple[Rule, ...]:
     """Return the rules of a workflow, without that for keys."""
     rules = [

@@ -101,9 +101,10 @@ class DataRole(DeliveryRole[RunId]):
             work.workflow.name, retention, self._fence, undecoded(self._records), self._clock
         )
         try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(removing.run(stop))
-                await self._delete_again(stop)
+            with self._in_flight.removing(self._fence.role, removing.removed):
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(removing.run(stop))
+                    await self._delete_again(stop)
         except* Exception as errors:
             raise errors.exceptions[0] from None
 

@@ -1,8 +1,8 @@
 """The number of functions that the roles of a process run now, and of those that they have
-abandoned; and what their circuit breakers do.
+abandoned; what their circuit breakers do, and what retention has removed.
 """
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from typing import TypeAlias
 
@@ -10,6 +10,7 @@ from workflow_ray.records import RoleName
 
 Count: TypeAlias = Callable[[], int]
 Describe: TypeAlias = Callable[[], str]
+Removed: TypeAlias = Callable[[], Mapping[str, int]]
 
 
 class InFlight:
@@ -17,6 +18,7 @@ class InFlight:
 
     def __init__(self) -> None:
         self._counts: dict[RoleName, tuple[Count, Count, Describe]] = {}
+        self._removed: dict[RoleName, Removed] = {}
 
     @contextmanager
     def counted(
@@ -51,3 +53,26 @@ class InFlight:
         """Say why the role's circuit breaker holds runs back. Empty: it does not."""
         counts = self._counts.get(role)
         return "" if counts is None else counts[2]()
+
+    @contextmanager
+    def removing(self, role: RoleName, removed: Removed) -> Generator[None]:
+        """Show what retention has removed, inside of the `with` block.
+
+        Args:
+            role: The role.
+            removed: Returns how many runs, histories or keys it has removed, by the field of
+                Retention. Called from any thread.
+        """
+        self._removed[role] = removed
+        try:
+            yield
+        finally:
+            if self._removed.get(role) is removed:
+                del self._removed[role]
+
+    def removed(self, role: RoleName) -> dict[str, int]:
+        """How many runs, histories or keys the role has removed since it began, by the field of
+        Retention. Empty: none, or it removes nothing.
+        """
+        removed = self._removed.get(role)
+        return {} if removed is None else dict(removed())

@@ -15,6 +15,7 @@ from workflow_ray.engine.retention import (
     MINUTE,
     Rule,
     decide_page,
+    removed_text,
     rules_of,
 )
 from workflow_ray.ports import Clock, RecordStore, persist
@@ -46,6 +47,8 @@ BREATH = 0.02
 """The least pause between two commits, in seconds."""
 LONGEST_PAUSE = 60.0
 """Seconds. A commit that took longer has waited for a store that could not be reached."""
+KEYS = "keys"
+"""The field of Retention that has no rule."""
 REPORT = 10.0
 """Seconds between two lines of the log about one look."""
 
@@ -90,8 +93,17 @@ class RetentionWork:
         self._rules = [_Progress(rule) for rule in rules_of(retention)]
         self._keys = None if retention.keys is None else seconds_of("keys", retention.keys)
         self._keys_due = 0.0  # the monotonic time
+        # by field of Retention, since the role began; all names are there from the start, because
+        # other threads read it
+        self._all = dict.fromkeys((*(each.rule.name for each in self._rules), KEYS), 0)
         self._removed = 0  # by the look in hand
         self._reported_at = 0.0
+
+    def removed(self) -> dict[str, int]:
+        """Return how many runs, histories or keys were removed, by field of Retention. Those with
+        none are left out.
+        """
+        return {name: number for name, number in self._all.items() if number}
 
     async def run(self, stop: asyncio.Event) -> None:
         """Remove what is too old until `stop`. Raises RoleLost."""
@@ -146,19 +158,19 @@ class RetentionWork:
 
     async def _remove(self, rule: Rule, runs: tuple[RunId, ...]) -> None:
         for start in range(0, len(runs), BATCH):
-            await self._commit(rule.removal(self._workflow, runs[start : start + BATCH]))
+            await self._commit(rule.name, rule.removal(self._workflow, runs[start : start + BATCH]))
             self._report(rule.name)
 
     # --- keys -----------------------------------------------------------------------------------
 
     async def _forget_keys(self, age: float) -> None:
         """Forget the keys of runs that were created so long ago and do not exist any more."""
-        rule = Rule("keys", (), age, is_whole=True)
+        rule = Rule(KEYS, (), age, is_whole=True)
         self._begin()
         below, after = run_id_at(rule.before(await self._now())), ""
         while True:
             removal = Removal(workflow=self._workflow, keys_below=below, keys_after=after)
-            committed = await self._commit(removal)
+            committed = await self._commit(KEYS, removal)
             self._report(rule.name)
             after = committed.keys_left[0] if committed.keys_left else ""
             if not any(committed.removed) or (committed.keys_left and not after):
@@ -168,7 +180,7 @@ class RetentionWork:
 
     # --- commits --------------------------------------------------------------------------------
 
-    async def _commit(self, removal: Removal) -> Committed:
+    async def _commit(self, name: str, removal: Removal) -> Committed:
         """Remove something, and pause."""
         start = self._clock.monotonic()
         group = WriteGroup(removals=(removal,), fence=self._fence)
@@ -176,6 +188,7 @@ class RetentionWork:
         taken = self._clock.monotonic() - start
         removed = sum(committed.removed)
         self._removed += removed
+        self._all[name] += removed
         if removed:
             pause = min(max(BUSY * taken, BREATH), LONGEST_PAUSE)
             await self._clock.wait(asyncio.Event(), pause)
@@ -191,12 +204,10 @@ class RetentionWork:
         if not self._removed or (not is_over and now < self._reported_at + REPORT):
             return
         self._reported_at = now
-        what = {"history": "histories", "keys": "keys"}.get(name, f"{name} runs")
         log.info(
-            "%s: retention has removed %d %s%s",
+            "%s: retention has removed %s%s",
             self._workflow,
-            self._removed,
-            what,
+            removed_text(self._removed, name),
             "" if is_over else " so far",
             extra={"role": self._fence.role},
         )

@@ -26,6 +26,9 @@ class RoleStatus(msgspec.Struct, frozen=True, kw_only=True):
     # why the circuit breaker of its step holds runs back, or why the data role deletes no data; "":
     # neither is so
     breaker: str = ""
+    # how many runs, histories or keys the data role has removed since it began, by the field of
+    # Retention
+    removed: dict[str, int] = {}
     failures: int = 0  # crashes since it was acquired
     why: str = ""  # the last crash
     failed_at: datetime | None = None  # the last crash

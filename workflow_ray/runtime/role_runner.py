@@ -126,6 +126,7 @@ class RoleRunner:
                 in_flight=self._in_flight.of(name),
                 abandoned=self._in_flight.abandoned(name),
                 breaker=self._in_flight.breaker(name),
+                removed=self._in_flight.removed(name),
                 failures=held.failures,
                 why=held.why,
                 failed_at=held.failed_at,

@@ -136,6 +136,17 @@ def test_a_circuit_breaker_is_shown_with_the_runs_that_it_holds_back(printed: An
     assert re.search(rf"orders-1-consumer-1-of-2 .+{why}", text)
 
 
+def test_what_retention_has_removed_is_said(printed: Any) -> None:
+    data = replace(ROLE, name="orders-data", removed={"completed": 12_345, "history": 1, "keys": 2})
+    text = printed(report(roles=[ROLE, data]))
+    assert (
+        "Retention: orders-data has removed 12,345 completed runs, 1 histories, 2 keys"
+        " since it began."
+    ) in text
+    assert "Every role runs in it (2)." in text
+    assert "Retention" not in printed(report(roles=[ROLE]))
+
+
 def test_it_says_where_the_logs_on_ray_are(printed: Any) -> None:
     logs = LogsView(where="files", folder="/home/shop/.workflow_ray/logs/n")
     text = printed(report(runs_on="ray", logs=logs))

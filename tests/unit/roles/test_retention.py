@@ -120,6 +120,7 @@ async def test_it_removes_few_at_a_time_and_pauses_between(
     assert removed == [10, 10, 10, 10, 5]
     assert not await states(bench)
     assert "parcels: retention has removed 45 cancelled runs" in caplog.text
+    assert bench.in_flight.removed(Role(GROUP).name) == {"cancelled": 45}
 
 
 async def test_what_a_killed_role_has_left_is_removed_by_the_next_one(

@@ -10,9 +10,10 @@ from typing import Literal
 import pytest
 
 from tests.unit.parcels import Parcel, ParcelRun, Stage, parcels
-from workflow_ray import Breaker, Retry, Runtime, connect
+from workflow_ray import Breaker, Retention, Retry, Runtime, Workflow, connect
 from workflow_ray.errors import RunPaused
 from workflow_ray.ports import SystemClock
+from workflow_ray.records import Role, data_group
 from workflow_ray.runtime.connect import process_status
 from workflow_ray.runtime.ipc import IpcServer, announce
 from workflow_ray.runtime.process_status import RolePhase
@@ -90,6 +91,24 @@ async def test_another_process_sees_that_a_circuit_breaker_is_open(url: str) -> 
         found = {role.name: role.breaker for role in process.roles if role.breaker}
     assert list(found) == [STEP]
     assert re.search("pack is open: 1 of 1 attempts failed; next try in (30|29) s", found[STEP])
+
+
+async def test_another_process_sees_what_retention_has_removed(url: str) -> None:
+    workflow = Workflow("parcels", Parcel, Stage, retention=Retention(completed=0))
+
+    @workflow.step(Stage.NEW)
+    async def pack(run: ParcelRun) -> Literal[Stage.DONE]:
+        return Stage.DONE
+
+    async with Runtime.local(workflow, records=url), connect(workflow, records=url) as client:
+        await client.trigger("1", Parcel())
+        found: dict[str, dict[str, int]] = {}
+        while not found:
+            process = await process_status(url)
+            assert process is not None
+            found = {role.name: role.removed for role in process.roles if role.removed}
+            await asyncio.sleep(0.01)  # retention looks by real time
+    assert found == {Role(data_group("parcels")).name: {"completed": 1}}
 
 
 async def test_a_process_that_only_serves_the_store_runs_no_roles(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from workflow_ray.runtime.ray import actors
 from workflow_ray.runtime.ray.actor_status import ActorStatus
@@ -21,6 +21,7 @@ class Inspection:
     actors: Sequence[ActorStatus]
     in_flight: Mapping[str, int]  # the steps that run now, by actor; without those not known
     breakers: Mapping[str, str]  # why circuit breakers hold runs back, by actor
+    removed: Mapping[str, dict[str, int]]  # what retention has removed, by actor
     logs: str  # the folder of the log files, on each node
 
 
@@ -46,25 +47,32 @@ async def inspect(records: str | None) -> Inspection | None:
     by_name = dict(zip(running, answers, strict=True))
     return Inspection(
         status,
-        {name: count for name, (count, _) in by_name.items() if count is not None},
-        {name: breaker for name, (_, breaker) in by_name.items() if breaker},
+        {name: each.count for name, each in by_name.items() if each.count is not None},
+        {name: each.breaker for name, each in by_name.items() if each.breaker},
+        {name: each.removed for name, each in by_name.items() if each.removed},
         control.deployed.logs,
     )
 
 
-async def _asked(name: str, namespace: str) -> tuple[int | None, str]:
-    """Ask an actor how many steps it runs, and why its circuit breaker holds runs back.
+@dataclass
+class _Asked:
+    """What an actor has said of its role."""
 
-    None: its role has no step, or it does not answer.
-    """
-    count: int | None = None
-    breaker = ""
+    count: int | None = None  # steps that it runs; None: it has no step, or does not answer
+    breaker: str = ""  # why its circuit breaker holds runs back
+    removed: dict[str, int] = field(default_factory=dict[str, int])  # by retention
+
+
+async def _asked(name: str, namespace: str) -> _Asked:
+    """Ask an actor what its role does."""
+    asked = _Asked()
     try:
         async with asyncio.timeout(PATIENCE):
             actor = actors.find(name, namespace)
-            count = await actor.ask("in_flight")
-            breaker = await actor.ask("breaker")
-    # an actor of an earlier version of workflow_ray has no method for its breaker
+            asked.count = await actor.ask("in_flight")
+            asked.breaker = await actor.ask("breaker")
+            asked.removed = await actor.ask("removed")
+    # an actor of an earlier version of workflow_ray has not all of these methods
     except (ActorGone, AttributeError, TimeoutError):
         pass
-    return count, breaker
+    return asked

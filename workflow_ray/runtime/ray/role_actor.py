@@ -84,6 +84,10 @@ class RoleActor:
         """Say why the circuit breaker of its step holds runs back. Empty: it does not."""
         return self._in_flight.breaker(self._role.name)
 
+    async def removed(self) -> dict[str, int]:
+        """How many runs, histories or keys retention has removed, by the field of Retention."""
+        return self._in_flight.removed(self._role.name)
+
     async def drain(self, deadline: float) -> None:
         await self._work.drain(deadline)
 

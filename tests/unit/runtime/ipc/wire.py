@@ -40,6 +40,7 @@ PROCESS_STATUS = ProcessStatus(
             in_flight=2,
             abandoned=3,
             breaker="open",
+            removed={"completed": 50},
             failures=1,
             why="boom",
             failed_at=NOW,
