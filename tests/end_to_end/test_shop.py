@@ -1,6 +1,7 @@
 """The shop's program, as a user writes it, runs as written: tests/shop/shop.py."""
 
 import asyncio
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,11 @@ async def test_a_web_service_triggers_an_order_and_deletes_its_data_at_the_end(
         assert records == "postgresql://shop@db/shop"
         return connect(*workflows, records=here)
 
+    def soon(minutes: int) -> timedelta:
+        return timedelta(seconds=minutes / 10)
+
     monkeypatch.setattr(shop, "connect", connect_here)
+    monkeypatch.setattr(shop, "timedelta", soon)
     async with (
         Runtime.local(orders, invoices, records=records) as runtime,
         asyncio.timeout(50),
@@ -47,7 +52,7 @@ async def test_a_web_service_triggers_an_order_and_deletes_its_data_at_the_end(
     ):
         client = runtime.client(orders)
         tasks.create_task(shop.use_from_elsewhere())
-        run = await pay(client, "order-43")  # a resumed run does not wait for the rest of its delay
+        run = await pay(client, "order-43")
         while (run := await client.handle(run.run_id).get()).run_state is not RunState.DATA_DELETED:
             await asyncio.sleep(POLL)
         history = await client.handle(run.run_id).history()
