@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from math import ceil, inf
 
@@ -23,6 +24,8 @@ WHOLE = ""
 LAST = 2**63
 """Later than every time."""
 NO_LOG: "Log" = ()
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 
 Log = tuple[tuple[int, int], ...]
 """Admissions in the last period: times in milliseconds since 1970, ascending, and their numbers."""
@@ -41,6 +44,15 @@ _read = msgspec.json.Decoder(Logs).decode
 def moment(seconds: float) -> int:
     """Convert seconds since 1970 to milliseconds, rounded up."""
     return ceil(seconds * 1000)
+
+
+def passed(time: datetime) -> int:
+    """Return the milliseconds since 1970 that have passed, rounded down.
+
+    A look counts from here, and admissions from their time rounded up, so that rounding never makes
+    a period shorter.
+    """
+    return (time - _EPOCH) // _MILLISECOND
 
 
 def current(log: Log, rate: Rate, now: int) -> Log:

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from workflow_ray.engine.admission import Choice, Turn, choose, has_room, retry_at
 from workflow_ray.engine.next_version import Next
-from workflow_ray.engine.rates import Rates, moment
+from workflow_ray.engine.rates import Rates, moment, passed
 from workflow_ray.ports import Clock, RecordStore, persist
 from workflow_ray.records import (
     Awaits,
@@ -121,8 +121,8 @@ class StatusAdmission:
         Returns:
             Whether any was admitted, and the seconds until the next look, if nothing changes.
         """
-        now = moment(first.now.timestamp())
-        self._rates.begin(now)
+        now = passed(first.now)
+        self._rates.begin(moment(first.now.timestamp()))
         found = await self._in_turn(first, limits, now)
         choice = choose(
             [each for each in found if has_room(each, limits, self._rates, now)],

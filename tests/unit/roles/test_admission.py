@@ -198,6 +198,18 @@ async def test_a_rate_admits_its_count_at_once_and_the_others_when_a_period_is_o
         assert most_in(await yard.histories(), Place.QUEUED.value, timedelta(seconds=60)) == 2
 
 
+async def test_a_rate_counts_an_admission_until_the_last_microsecond_of_the_period() -> None:
+    async with Yard(FlowControl(rate=Rate(1, per=10))) as yard:
+        await yard.work()
+        loads = await yard.arrive("a")
+        assert yard.begun == loads
+        await yard.pass_time(9.9995)
+        loads += await yard.arrive("a")
+        assert yard.begun == loads[:1]
+        await yard.pass_time(0.001)
+        assert yard.begun == loads
+
+
 async def test_each_key_has_its_rate() -> None:
     flow: Flow = FlowControl(rate_per_key=Rate(1, per=60), key=lambda run: run.data.tenant)
     async with Yard(flow) as yard:
