@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 import pytest
 from hypothesis import Phase
 
-from tests.unit.roles.trip_machine import run_machine
+from tests.unit.roles.simulation import simulate
+from tests.unit.roles.trip_machine import TripMachine
 from workflow_ray.ports import Store
 from workflow_ray.testing import FakeClock
 from workflow_ray_adapters.sql import SqliteAdapter
@@ -42,7 +43,8 @@ async def in_a_file(clock: FakeClock) -> AsyncGenerator[Store]:
 def test_what_runs_wait_for_counts_once_and_is_never_missed_on_sqlite(
     seed: int, thorough: bool
 ) -> None:
-    run_machine(
+    simulate(
+        TripMachine,
         in_a_file,
         seed,
         examples=100 if thorough else 4,

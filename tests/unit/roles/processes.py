@@ -26,8 +26,9 @@ class Process:
 
     task: asyncio.Task[None]
 
-    def __init__(self, role: Role) -> None:
+    def __init__(self, role: Role, code: int) -> None:
         self.role = role
+        self.code = code  # the index of its code
         self.stop = asyncio.Event()
         self.is_dead = False
         self.running = asyncio.Event()  # not set: the process is stopped, as by SIGSTOP
@@ -58,19 +59,21 @@ class Processes:
     should not have broken.
 
     Args:
-        workflows: The workflows.
+        codes: The workflows, as each version of the code has them, the oldest first.
         store: Its methods are replaced by ones that wait for some turns before and after.
         clock: The store's.
-        rng: Chooses the number of turns.
+        rng: Chooses the number of turns, and which of the codes that were deployed a process has.
     """
 
     def __init__(
-        self, workflows: Workflows, store: Store, clock: FakeClock, rng: random.Random
+        self, codes: Sequence[Workflows], store: Store, clock: FakeClock, rng: random.Random
     ) -> None:
-        self._workflows = workflows
+        self._codes = codes
+        self.newest = 0  # the index of the newest code that was deployed
         self._store = store
         self._clock = clock
         self._rng = rng
+        self._choice_of_code = random.Random(rng.random())  # the order of tasks draws from `rng`
         self._observation = Observation()
         self._epochs: dict[str, int] = {}  # the newest of each role
         self.roles: list[Role] = []
@@ -82,17 +85,40 @@ class Processes:
                 setattr(store, name, self._interrupted(method))
 
     async def begin(self) -> None:
-        """Deploy the workflows and start all roles."""
-        described = [describe_here(workflow) for workflow in self._workflows]
+        """Deploy the oldest code and start all roles."""
+        described = [describe_here(workflow) for workflow in self._codes[0]]
         await merge(self._store, described)
         self.roles = [role for role in roles_of(described) if role.group != SWEEPER]
         for role in self.roles:
             await self.take_over(role)
 
-    async def take_over(self, role: Role, *, stopped: bool = False) -> None:
+    async def deploy_next(self) -> bool:
+        """Deploy newer code. Roles have it only when they are taken over. False: there is none."""
+        if self.newest + 1 == len(self._codes):
+            return False
+        workflows = self._codes[self.newest + 1]
+        described = [describe_here(workflow) for workflow in workflows]
+        await merge(self._store, described, definitions=workflows)
+        self.newest += 1
+        return True
+
+    async def upgrade(self) -> None:
+        """Start holders with the newest code for all roles whose holder has older code."""
+        for role, holder in list(self._holders.items()):
+            if holder.code != self.newest:
+                await self.take_over(role, code=self.newest)
+
+    def any_code(self) -> int:
+        """Choose one of the codes that were deployed: a worker with older code may start too."""
+        return self._choice_of_code.randint(0, self.newest)
+
+    async def take_over(
+        self, role: Role, *, stopped: bool = False, code: int | None = None
+    ) -> None:
         """Start another holder. The earlier one goes on until it notices.
 
         stopped: The earlier one is stopped first, and goes on later.
+        code: The index of the code that the other one has. None: any that was deployed.
         """
         if (earlier := self._holders.pop(role, None)) is not None:
             self._former.append(earlier)
@@ -100,7 +126,7 @@ class Processes:
                 earlier.running.clear()
         fence = await self._store.acquire(role)
         self._epochs[fence.role] = fence.epoch
-        process = Process(role)
+        process = Process(role, self.any_code() if code is None else code)
         context = copy_context()
         context.run(_PROCESS.set, process)
         process.task = asyncio.create_task(
@@ -153,7 +179,7 @@ class Processes:
         await run_role(
             process.role,
             fence,
-            self._workflows,
+            self._codes[process.code],
             self._store,
             self._clock,
             process.stop,

@@ -5,7 +5,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.unit.roles.trip_machine import run_machine
+from tests.unit.roles.simulation import simulate
+from tests.unit.roles.trip_machine import TripMachine
 from workflow_ray.ports import Store
 from workflow_ray.testing import FakeClock
 from workflow_ray_adapters.memory import MemoryStore
@@ -18,4 +19,4 @@ async def in_memory(clock: FakeClock) -> AsyncGenerator[Store]:
 
 @pytest.mark.timeout(3600)
 def test_what_runs_wait_for_counts_once_and_is_never_missed(seed: int, thorough: bool) -> None:
-    run_machine(in_memory, seed, examples=1000 if thorough else 40, steps=40)
+    simulate(TripMachine, in_memory, seed, examples=1000 if thorough else 40, steps=40)

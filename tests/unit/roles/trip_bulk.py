@@ -1,5 +1,6 @@
 """Bulk jobs on the runs of trips."""
 
+import itertools
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -7,21 +8,23 @@ from typing import Any, Literal
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
+from tests.unit.roles.simulation import PICK, TURNS
 from tests.unit.roles.trip_operators import OperatorRules
 from tests.unit.roles.trip_pasts import Past
-from tests.unit.roles.trip_plans import PICK, TURNS, WORKFLOWS
+from tests.unit.roles.trip_plans import WORKFLOWS
 from workflow_ray import BulkJob, BulkProgress
 from workflow_ray.engine.bulk import write_id_of
 from workflow_ray.errors import BulkJobRefused
-from workflow_ray.records import BulkState, Cause, RunState
+from workflow_ray.records import BulkState, Cause, HistoryEntry, Record, RunState
 
 CAUSES = {
     "pause": Cause.PAUSE,
     "resume": Cause.RESUMED,
     "retry": Cause.RETRIED,
     "cancel": Cause.CANCEL,
+    "move": Cause.MOVED,
 }
-ACTIONS = st.sampled_from(["pause", "resume", "resume", "retry", "cancel"])
+ACTIONS = st.sampled_from(["pause", "resume", "resume", "retry", "cancel", "move", "move"])
 FILTERS: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
     [
         {},
@@ -30,6 +33,8 @@ FILTERS: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
         {"run_state": RunState.PAUSED},
         {"run_state": RunState.RUNNING},
         {"failed": True},
+        {"status": 1},
+        {"status": 2},
     ]
 )
 SECONDS = st.sampled_from([0.0, 0.0, 0.5, 4.0])
@@ -44,8 +49,20 @@ class Job:
     workflow: str
     action: str
     filters: dict[str, Any]
+    to: int | None  # the number of the status of a move
     by: str
     job: BulkJob
+
+    def passes(self, before: HistoryEntry, record: Record) -> bool:
+        """Whether a version of a run passes the filters."""
+        is_failed = before.run_state is RunState.PAUSED and before.cause is Cause.FAILED
+        known = {
+            "foreign_id": record.foreign_id,
+            "run_state": before.run_state,
+            "failed": is_failed,
+            "status": before.status,
+        }
+        return all(known[name] == wanted for name, wanted in self.filters.items())
 
 
 class BulkRules(OperatorRules):
@@ -55,14 +72,35 @@ class BulkRules(OperatorRules):
         super().__init__()
         self._jobs: list[Job] = []
 
-    @rule(workflow=WORKFLOWS, action=ACTIONS, filters=FILTERS, before=SECONDS, after=SECONDS)
+    @rule(
+        workflow=WORKFLOWS,
+        action=ACTIONS,
+        filters=FILTERS,
+        to=PICK,
+        before=SECONDS,
+        after=SECONDS,
+    )
     def bulk(
-        self, workflow: str, action: Any, filters: dict[str, Any], before: float, after: float
+        self,
+        workflow: str,
+        action: Any,
+        filters: dict[str, Any],
+        to: int,
+        before: float,
+        after: float,
     ) -> None:
         """An operator starts a job, whose role may be dead, perhaps while functions run."""
         self.pass_time(before)
-        self._start(workflow, action, filters)
+        self._start(workflow, action, filters, to)
         self.pass_time(after)
+
+    @rule(workflow=WORKFLOWS, to=PICK, status=st.integers(1, 3), turns=TURNS, seconds=SECONDS)
+    def move_all(self, workflow: str, to: int, status: int, turns: int, seconds: float) -> None:
+        """An operator moves all runs at a status, perhaps while a job pauses some of them."""
+        self._start(workflow, "pause", {"foreign_id": "a"})
+        self.pass_turns(turns)
+        self._start(workflow, "move", {"status": status}, to)
+        self.pass_time(seconds)
 
     @rule(workflow=WORKFLOWS, turns=TURNS, seconds=SECONDS)
     def hold_all(self, workflow: str, turns: int, seconds: float) -> None:
@@ -72,11 +110,19 @@ class BulkRules(OperatorRules):
         self.pass_time(seconds)
         self._start(workflow, "resume", {})
 
-    def _start(self, workflow: str, action: Any, filters: dict[str, Any]) -> None:
-        by = f"operator {len(self._jobs)}"
-        client: Any = self._client(self._workflow(workflow))
-        job: BulkJob = self._do(client.bulk(action, "as the test wants it", by=by, **filters))
-        self._jobs.append(Job(workflow, action, filters, by, job))
+    def _start(self, workflow: str, action: Any, filters: dict[str, Any], to: int = 0) -> None:
+        by, definition = f"operator {len(self._jobs)}", self._workflow(workflow)
+        statuses = list(definition.statuses)
+        given = dict(filters)
+        if "status" in given:
+            given["status"] = definition.status_of(given["status"])
+        moved_to = statuses[to % len(statuses)] if action == "move" else None
+        client: Any = self._client(definition)
+        job: BulkJob = self._do(
+            client.bulk(action, "as the test wants it", to=moved_to, by=by, **given)
+        )
+        number = None if moved_to is None else moved_to.value
+        self._jobs.append(Job(workflow, action, filters, number, by, job))
 
     @rule(pick=PICK, verb=st.sampled_from(["pause", "resume", "resume", "abort"]))
     def control_job(self, pick: int, verb: Literal["pause", "resume", "abort"]) -> None:
@@ -104,6 +150,12 @@ def _check_job(job: Job, progress: BulkProgress, pasts: list[Past]) -> None:
     assert len({entry.run_id for entry in written}) == len(written), (job, written)
     for entry in written:
         assert (entry.by, entry.cause) == (job.by, CAUSES[job.action]), (job, entry)
+    for past in pasts:
+        for before, after in itertools.pairwise(past.entries):
+            if after in written:
+                assert job.passes(before, past.record), (job, before, after)
+                assert after.status == (before.status if job.to is None else job.to), (job, after)
+                assert after.data is None, (job, after)
     if progress.state is BulkState.PAUSED:
         return
     assert len(written) == progress.changed, (progress, written)

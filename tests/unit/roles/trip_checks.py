@@ -4,13 +4,16 @@ import itertools
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import msgspec
 
+from tests.unit.roles.trip_boxes import PARTITIONS
+from tests.unit.roles.trip_flow import check_flow
 from tests.unit.roles.trip_pasts import Noting, Past, past_of_deleted
-from tests.unit.roles.trips import AFTER, KEPT, PARTITIONS, SENDERS, Box, Trips
+from tests.unit.roles.trip_weights import check_reasons, check_weights
+from tests.unit.roles.trips import AFTER, KEPT, Trips
 from workflow_ray import Workflow
 from workflow_ray.engine.run_states import may_move
 from workflow_ray.engine.schedules import between, foreign_id_of, ticks_of
@@ -89,8 +92,13 @@ class Checks:
         """The runs, as the last check has read them."""
         return self._pasts.values()
 
-    async def check(self, sent: Sequence[Sent]) -> None:
-        """Check everything. Raises AssertionError."""
+    async def check(self, sent: Sequence[Sent], newest: int) -> None:
+        """Check everything. Raises AssertionError.
+
+        Args:
+            sent: The callbacks that the test has sent.
+            newest: The newest version of the data that was deployed.
+        """
         assert not self._trips.faults, self._trips.faults
         await self._store.store([WriteGroup(expires=("trips", "boxes"))])
         self._pasts = {}
@@ -103,6 +111,8 @@ class Checks:
             for past in pasts:
                 self._pasts[past.record.run_id] = past
                 _check_history(past, workflow)
+                if workflow is not self._trips.chimes:
+                    check_weights(past, newest)
             await self._check_events(workflow)
         await self._check_inboxes()
         for one in sent:
@@ -114,7 +124,7 @@ class Checks:
             run_state = past.record.run_state
             assert run_state is not RunState.REQUESTED_DATA_DELETED, past.record
         self._check_ticks()
-        self._check_senders()
+        check_flow(past for past in self._pasts.values() if past.record.workflow == "boxes")
 
     async def _records(self, query: RunQuery) -> list[Record]:
         found: list[Record] = []
@@ -138,7 +148,8 @@ class Checks:
             assert now[: len(noted)] == noted, f"{entry} has lost what {noted} noted"
             added.append(now[len(noted) :])
             noted = now
-        return Past(record, entries, added, record.reason)
+        fate = msgspec.json.decode(record.data, type=Noting).fate
+        return Past(record, entries, added, record.reason, fate)
 
     async def _message(self, kind: MessageKind, workflow: str, name: str) -> Message | None:
         key = MessageKey(workflow, kind, MessageId(name))
@@ -195,6 +206,7 @@ class Checks:
             if message.outcome is MessageOutcome.TAKEN
         ]
         assert counted == taken, f"{sent} counted at {counted}: {found}"
+        check_reasons(message.reason for message in found)
         for message in found:
             if self._pasts[message.run_id].record.run_state is RunState.DATA_DELETED:
                 assert (message.payload, message.reason) == (b"", None), message
@@ -292,21 +304,6 @@ class Checks:
         assert young <= ticks <= every, (young, ticks, every)
         for run in runs:
             assert run.updated_at >= old - timedelta(seconds=SWEPT), f"{run} is not removed"
-
-    def _check_senders(self) -> None:
-        """No more boxes than allowed were admitted to their step at a time."""
-        changes: list[tuple[datetime, int]] = []
-        for past in self._pasts.values():
-            is_sender = False
-            for entry in past.entries:
-                stays = entry.status == Box.PACKED.value and not entry.run_state.at_rest
-                stays = stays and entry.cause not in (Cause.PARKED, Cause.MOVED, Cause.RESUMED)
-                will_be = entry.cause is Cause.ADMITTED or (is_sender and stays)
-                if past.record.workflow == "boxes" and will_be != is_sender:
-                    changes.append((entry.at, 1 if will_be else -1))
-                    is_sender = will_be
-        senders = itertools.accumulate(change for _, change in sorted(changes))
-        assert max(senders, default=0) <= SENDERS, changes
 
 
 def _check_foreign_ids(pasts: Sequence[Past]) -> None:

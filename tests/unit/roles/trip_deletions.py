@@ -5,8 +5,9 @@ from contextlib import suppress
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
+from tests.unit.roles.simulation import PICK, TURNS
 from tests.unit.roles.trip_bulk import BulkRules
-from tests.unit.roles.trip_plans import PICK, TURNS, WORKFLOWS
+from tests.unit.roles.trip_plans import WORKFLOWS
 from workflow_ray.errors import ControlRefused
 from workflow_ray.records import Record, RunQuery, RunState
 

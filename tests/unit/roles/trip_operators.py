@@ -5,10 +5,11 @@ from contextlib import suppress
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
+from tests.unit.roles.simulation import PICK, TURNS
 from tests.unit.roles.trip_base import TripBase
 from tests.unit.roles.trip_pasts import CANCELLED_WITH
-from tests.unit.roles.trip_plans import CASCADES, FORK_NAMES, PICK, TURNS, WORKFLOWS
-from workflow_ray.errors import ControlRefused, DataDeleted, RunActive
+from tests.unit.roles.trip_plans import CASCADES, FORK_NAMES, WORKFLOWS
+from workflow_ray.errors import ControlRefused, DataDeleted, NewerData, RunActive
 from workflow_ray.records import Record, RunQuery
 
 
@@ -39,7 +40,7 @@ class OperatorRules(TripBase):
         """Somebody starts a run from any version of another one, finished or not."""
         query = RunQuery(workflow=workflow, newest_first=True, limit=6)
         if runs := self._do(self._store.runs(query)):
-            with suppress(DataDeleted, RunActive):
+            with suppress(DataDeleted, NewerData, RunActive):
                 self._do(self._fork(runs[pick % len(runs)], version, name))
 
     @rule(

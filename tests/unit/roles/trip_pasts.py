@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from tests.unit.roles.trips import SCRUBBED
+from tests.unit.roles.trip_data import SCRUBBED
 from workflow_ray.records import DELETED, Cause, HistoryEntry, Record, RunState
 
 CANCELLED_WITH = "cancelled with cascade="
@@ -15,6 +15,7 @@ class Noting(msgspec.Struct):
     """What the check reads of a run's data."""
 
     noted: list[str] = []
+    fate: str | None = None  # of a box
 
 
 @dataclass
@@ -25,6 +26,7 @@ class Past:
     entries: list[HistoryEntry]
     added: list[list[str]]
     reason: str | None  # of the record, before its deletion
+    fate: str | None  # of a box
 
     @property
     def end(self) -> HistoryEntry:
@@ -66,9 +68,10 @@ def past_of_deleted(record: Record, entries: list[HistoryEntry], before: Past) -
     assert causes == [Cause.DELETION_REQUESTED, Cause.DATA_DELETED][: len(causes)], later
     assert is_deleted == (Cause.DATA_DELETED in causes), (record, later)
     if is_deleted:
-        assert record.data == later[-1].data == SCRUBBED.get(record.workflow, DELETED), record
+        kept = SCRUBBED.get(record.workflow, {}).get(record.data_version, DELETED)
+        assert record.data == later[-1].data == kept, record
         assert (record.reason, record.has_results) == (None, False), record
-    return Past(record, entries, [*before.added, *([] for _ in later)], before.reason)
+    return Past(record, entries, [*before.added, *([] for _ in later)], before.reason, before.fate)
 
 
 def _without_data(entry: HistoryEntry) -> HistoryEntry:

@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from tests.unit.roles.trips import BoxPlan, Trip
+from tests.unit.roles.trip_data import BoxPlan, Plan
 
 
 def _each_name_once(boxes: list[BoxPlan]) -> list[BoxPlan]:
@@ -16,15 +16,12 @@ SHARED = st.sampled_from([None, None, "shared-1", "shared-2"])
 JOINS = st.sampled_from([True, True, True, False])
 BOXES = st.builds(BoxPlan, shared=SHARED, joins=JOINS, cascades=st.booleans(), fate=FATES)
 PLANS = st.builds(
-    Trip,
+    Plan,
     to=st.sampled_from(["WAIT", "GATHER", "EACH"]),
     boxes=st.lists(BOXES, max_size=4).map(_each_name_once),
     rounds=st.integers(0, 2),
-    noted=st.just([]),
 )
 CASCADES = st.sampled_from([None, True, False])
 FORK_NAMES = st.sampled_from(["a", "b", "c", "d", "shared-1", "shared-2"])
 THEN = st.sampled_from(["stay", "stay", "again", "wait", "gather", "done", "fail"])
-PICK = st.integers(0, 1000)
-TURNS = st.integers(0, 30)
 WORKFLOWS = st.sampled_from(["trips", "trips", "boxes"])

@@ -2,35 +2,31 @@
 were called for.
 """
 
-import asyncio
-import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
-from pydantic import BaseModel
-
-from workflow_ray import (
-    Cancel,
-    Children,
-    FlowControl,
-    Repeat,
-    Retention,
-    Retry,
-    Run,
-    Status,
-    Stay,
-    Workflow,
+from tests.unit.roles.trip_boxes import EARLY, FEW, OVERDUE, PARTITIONS, RETRY, Boxes, BoxRun
+from tests.unit.roles.trip_data import (
+    MIGRATIONS,
+    TRIPS,
+    Box,
+    Chime,
+    Content,
+    Leg,
+    Plan,
+    Tick,
+    Trip,
+    Word,
+    scrubbed,
 )
-from workflow_ray.ports import Clock
+from workflow_ray import Children, Repeat, Retention, Run, Stay, Workflow
+from workflow_ray.errors import DataDeleted
+from workflow_ray.records import RunState
 
-PARTITIONS = 2
-RETRY = Retry(attempts=50, backoff=timedelta(seconds=1), factor=1.0)
-FEW = Retry(attempts=2, backoff=timedelta(seconds=1))
-EARLY = 20.0
 NUDGE, CURFEW, TIRE = 5.0, 12.0, 20.0
-LATE, GIVE_UP, OVERDUE = 30.0, 60.0, 40.0
+LATE, GIVE_UP = 30.0, 60.0
 AFTER = {
     "nudge": NUDGE,
     "curfew": 0.0,
@@ -41,72 +37,11 @@ AFTER = {
 }
 """Each timeout's least seconds from the beginning of its visit."""
 TICK = 300.0
-SENDERS = 2
-"""Boxes that are sent at a time."""
 KEPT = 1000.0
 """Seconds for which completed chimes are kept."""
 
 
-class Leg(Status):
-    START = 1
-    WAIT = 2
-    GATHER = 3
-    EACH = 4
-    DONE = 5
-    FAILED = 6
-
-
-class Box(Status):
-    PACKED = 1
-    HELD = 2
-    SENT = 3
-
-
-class Chime(Status):
-    NEW = 1
-    DONE = 2
-
-
-class BoxPlan(BaseModel):
-    """A child that a trip starts."""
-
-    shared: str | None = None  # its foreign id; None: one of its own
-    joins: bool = False
-    cascades: bool = False
-    fate: Literal["sent", "cancelled", "overdue", "held"] = "sent"
-
-
-class Trip(BaseModel):
-    """`noted` tells what has moved the run, one text for each call that was committed."""
-
-    to: Literal["WAIT", "GATHER", "EACH"] = "WAIT"
-    boxes: list[BoxPlan] = []
-    rounds: int = 0  # how often it may come back to START
-    noted: list[str] = []
-
-
-SCRUBBED = {"trips": b'{"to":"WAIT","boxes":[],"rounds":0,"noted":["scrubbed"]}'}
-"""What the scrubber of a workflow keeps, if it has one."""
-
-
-class Content(BaseModel):
-    fate: Literal["sent", "cancelled", "overdue", "held"] = "sent"
-    noted: list[str] = []
-
-
-class Word(BaseModel):
-    """What a callback of a trip or a box is told."""
-
-    label: str
-    then: Literal["stay", "again", "wait", "gather", "done", "fail"]
-
-
-class Tick(BaseModel):
-    at: datetime
-
-
 TripRun: TypeAlias = Run[Trip, Leg]
-BoxRun: TypeAlias = Run[Content, Box]
 ChimeRun: TypeAlias = Run[Tick, Chime]
 Onward: TypeAlias = Literal[Leg.START, Leg.DONE]
 
@@ -118,18 +53,17 @@ GOES: dict[str, Literal[Leg.WAIT, Leg.GATHER, Leg.DONE]] = {
 }
 
 
-@dataclass
-class Trips:
-    """The workflows. Their functions sometimes take some time, or fail."""
-
-    clock: Clock
-    rng: random.Random
-    faults: list[str] = field(default_factory=list[str])
-    """What a function found wrong."""
+class Trips(Boxes):
+    """The workflows, as one version of the code has them. Their functions sometimes take some time,
+    or fail.
+    """
 
     def __post_init__(self) -> None:
-        self.trips = Workflow("trips", Trip, Leg, partitions=PARTITIONS)
-        self.boxes = Workflow("boxes", Content, Box, partitions=PARTITIONS)
+        super().__post_init__()
+        self.trip = TRIPS[self.version - 1]
+        self.trips = Workflow(
+            "trips", self.trip, Leg, partitions=PARTITIONS, data_version=self.version
+        )
         self.chimes = Workflow(
             "chimes", Tick, Chime, partitions=PARTITIONS, retention=Retention(completed=KEPT)
         )
@@ -137,19 +71,22 @@ class Trips:
         self._declare_wait()
         self._declare_gather()
         self._declare_each()
-        self._declare_boxes()
         self._declare_chimes()
         self._declare_scrubber()
+        self._declare_migrations()
 
     @property
     def workflows(self) -> Sequence[Workflow[Trip, Leg] | Workflow[Content, Box]]:
         """Those whose functions note what they were called for."""
         return (self.trips, self.boxes)
 
-    async def _work(self, risk: float = 0.15) -> None:
-        await self.clock.wait(asyncio.Event(), self.rng.choice([0, 0, 0.5, 3, 8]))
-        if self.rng.random() < risk:
-            raise ValueError("broken")
+    @property
+    def all(self) -> Sequence[Workflow[Any, Any]]:
+        return (*self.workflows, self.chimes)
+
+    def planned(self, plan: Plan) -> Trip:
+        """Return the data of a new trip."""
+        return self.trip(**plan.model_dump())
 
     async def _book(self) -> str:
         await self._work()
@@ -164,15 +101,15 @@ class Trips:
     def _declare_start(self) -> None:
         @self.trips.step(Leg.START, retry=RETRY)
         async def start(run: TripRun) -> Literal[Leg.WAIT, Leg.GATHER, Leg.EACH] | Repeat:
-            run.data.noted.append(f"once:{run.visit}:{await run.once('book', self._book)}")
+            self._note(run, f"once:{run.visit}:{await run.once('book', self._book)}")
             await self._work(risk=0.4)
             for number, box in enumerate(run.data.boxes):
                 foreign_id = box.shared or f"{run.run_id}-{run.version}-{number}"
-                run.data.noted.append(f"start:{foreign_id}")
+                self._note(run, f"start:{foreign_id}")
                 run.start(
                     self.boxes,
                     foreign_id,
-                    Content(fate=box.fate),
+                    self.content(fate=box.fate),
                     if_active="join" if box.joins else "refuse",
                     cascade=box.cascades,
                 )
@@ -191,7 +128,7 @@ class Trips:
         async def go(
             run: TripRun, word: Word
         ) -> Literal[Leg.START, Leg.WAIT, Leg.GATHER, Leg.DONE] | Stay:
-            run.data.noted.append(f"go:{word.label}")
+            self._note(run, f"go:{word.label}")
             await self._work()
             if word.then == "fail":
                 raise ValueError("a bad word")
@@ -201,7 +138,7 @@ class Trips:
 
         @self.trips.timeout(Leg.WAIT, after=NUDGE, retry=RETRY)
         async def nudge(run: TripRun) -> Stay:
-            run.data.noted.append(f"nudge:{run.visit}")
+            self._note(run, f"nudge:{run.visit}")
             await self._work()
             return Stay()
 
@@ -209,19 +146,19 @@ class Trips:
             Leg.WAIT, at=lambda run: run.created_at + timedelta(seconds=CURFEW), retry=RETRY
         )
         async def curfew(run: TripRun) -> Stay:
-            run.data.noted.append(f"curfew:{run.visit}")
+            self._note(run, f"curfew:{run.visit}")
             return Stay()
 
         @self.trips.timeout(Leg.WAIT, after=TIRE, retry=FEW, on_failure=Leg.FAILED)
         async def tire(run: TripRun) -> Onward:
-            run.data.noted.append(f"tire:{run.visit}")
+            self._note(run, f"tire:{run.visit}")
             await self._work()
             return self._again_or_done(run)
 
     def _declare_gather(self) -> None:
         @self.trips.callback(Leg.GATHER, early=EARLY, retry=FEW)
         async def hurry(run: TripRun, word: Word) -> Literal[Leg.DONE, Leg.WAIT] | Stay:
-            run.data.noted.append(f"hurry:{word.label}")
+            self._note(run, f"hurry:{word.label}")
             await self._work()
             match word.then:
                 case "stay":
@@ -236,8 +173,12 @@ class Trips:
         @self.trips.children(Leg.GATHER, self.boxes, retry=RETRY)
         async def gathered(run: TripRun, boxes: Children[Content, Box]) -> Onward:
             counts = f"{boxes.started}:{boxes.completed}:{boxes.cancelled}"
-            run.data.noted.append(f"gathered:{counts}")
-            states = [box.run_state async for box in boxes]
+            self._note(run, f"gathered:{counts}")
+            states: list[RunState] = []
+            async for box in boxes:
+                states.append(box.run_state)
+                with suppress(DataDeleted):
+                    self._weigh(box)
             if not all(state.finished for state in states) or len(states) > boxes.started:
                 self.faults.append(f"{run.run_id} gathered {counts} of {states}")
             await self._work()
@@ -245,51 +186,24 @@ class Trips:
 
         @self.trips.timeout(Leg.GATHER, after=GIVE_UP, retry=RETRY)
         async def give_up(run: TripRun) -> Literal[Leg.DONE]:
-            run.data.noted.append(f"give_up:{run.visit}")
+            self._note(run, f"give_up:{run.visit}")
             return Leg.DONE
 
     def _declare_each(self) -> None:
         @self.trips.child(Leg.EACH, self.boxes, retry=RETRY)
         async def one(run: TripRun, box: BoxRun) -> Literal[Leg.START, Leg.DONE] | Stay:
-            run.data.noted.append(f"child:{box.run_id}:{box.run_state.name}")
+            self._note(run, f"child:{box.run_id}:{box.run_state.name}")
+            with suppress(DataDeleted):
+                self._weigh(box)
             await self._work()
             ended = sum(note.startswith("child:") for note in run.data.noted)
             return self._again_or_done(run) if ended % 3 == 0 else Stay()
 
         @self.trips.timeout(Leg.EACH, after=LATE, retry=RETRY)
         async def late(run: TripRun) -> Literal[Leg.GATHER] | Stay:
-            run.data.noted.append(f"late:{run.visit}")
+            self._note(run, f"late:{run.visit}")
             await self._work()
             return Leg.GATHER if run.data.rounds else Stay()
-
-    def _declare_boxes(self) -> None:
-        @self.boxes.step(Box.PACKED, retry=RETRY, flow=FlowControl(concurrency=SENDERS))
-        async def send(run: BoxRun) -> Literal[Box.SENT, Box.HELD] | Cancel:
-            await self._work()
-            match run.data.fate:
-                case "sent":
-                    return Box.SENT
-                case "cancelled":
-                    return Cancel("lost")
-                case _:
-                    return Box.HELD
-
-        @self.boxes.timeout(Box.HELD, after=OVERDUE, retry=RETRY)
-        async def overdue(run: BoxRun) -> Literal[Box.SENT] | Stay:
-            run.data.noted.append(f"overdue:{run.visit}")
-            return Box.SENT if run.data.fate == "overdue" else Stay()
-
-        @self.boxes.callback(Box.HELD, early=EARLY, retry=FEW)
-        async def free(run: BoxRun, word: Word) -> Literal[Box.SENT] | Cancel | Stay:
-            run.data.noted.append(f"free:{word.label}")
-            await self._work()
-            match word.then:
-                case "done":
-                    return Box.SENT
-                case "stay":
-                    return Stay()
-                case _:
-                    return Cancel("let go")
 
     def _declare_chimes(self) -> None:
         @self.chimes.step(Chime.NEW)
@@ -303,5 +217,11 @@ class Trips:
     def _declare_scrubber(self) -> None:
         @self.trips.scrub(retry=RETRY)
         async def scrub(run: TripRun) -> Trip:
+            self._weigh(run)
             await self._work()
-            return Trip(noted=["scrubbed"])
+            return scrubbed(self.trip)
+
+    def _declare_migrations(self) -> None:
+        for workflow in self.workflows:
+            for version in range(1, self.version):
+                workflow.migrate(version)(MIGRATIONS[version])
