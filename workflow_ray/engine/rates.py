@@ -49,8 +49,8 @@ def moment(seconds: float) -> int:
 def passed(time: datetime) -> int:
     """Return the milliseconds since 1970 that have passed, rounded down.
 
-    A look counts from here, and admissions from their time rounded up, so that rounding never makes
-    a period shorter.
+    What counts is asked for this time, and admissions are made at their time rounded up, so that
+    rounding never makes a period shorter.
     """
     return (time - _EPOCH) // _MILLISECOND
 
@@ -73,8 +73,10 @@ def next_at(log: Log, rate: Rate, now: int) -> int:
 
 
 def added(log: Log, rate: Rate, now: int, runs: int) -> Log:
-    """Return the log with admissions that are made now. Without those that count no more."""
-    counting = current(log, rate, now)
+    """Return the log with admissions that are made now, which is rounded up. Without those that
+    count no more.
+    """
+    counting = current(log, rate, now - 1)
     if not runs:
         return counting
     if counting and is_one_cell(rate, counting[-1][0], now):
@@ -228,7 +230,7 @@ class Rates:
             status: The number of the status.
             limits: Those of the status.
             keys: Those of the runs.
-            now: The time of the look.
+            now: The time of the look, rounded up.
         """
         counts: dict[str, tuple[Rate, int]] = {}
         if limits.rate is not None and keys:
@@ -241,7 +243,9 @@ class Rates:
             share[name] = added(share.get(name, NO_LOG), rate, now, runs)
             due[number] = min(next_at(share[name], rate, now), due.get(number, LAST))
         for number in due:
-            self._drop(self._shares[number], limits.rate_per_key if number else limits.rate, now)
+            self._drop(
+                self._shares[number], limits.rate_per_key if number else limits.rate, now - 1
+            )
         self._committing = now, counts
         return [
             entry_of(group, status, number, self._shares[number], at=now, due=at)

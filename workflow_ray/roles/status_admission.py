@@ -121,8 +121,8 @@ class StatusAdmission:
         Returns:
             Whether any was admitted, and the seconds until the next look, if nothing changes.
         """
-        now = passed(first.now)
-        self._rates.begin(moment(first.now.timestamp()))
+        now, made_at = passed(first.now), moment(first.now.timestamp())
+        self._rates.begin(made_at)
         found = await self._in_turn(first, limits, now)
         choice = choose(
             [each for each in found if has_room(each, limits, self._rates, now)],
@@ -133,7 +133,9 @@ class StatusAdmission:
             most=BATCH,
             per_key=self._per_key,
         )
-        count, late = await self._commit(choice.turns, limits, now) if choice.turns else (0, 0)
+        count, late = 0, 0
+        if choice.turns:
+            count, late = await self._commit(choice.turns, limits, made_at)
         if late:  # such a run may still be parked, and then the store tells of no change
             return count > 0, 0.0
         return count > 0, self._until_next(choice, found, limits, count, now)

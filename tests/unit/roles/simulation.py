@@ -19,7 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 
 from tests.unit.roles.processes import Processes, Workflows
 from workflow_ray.ports import Store
-from workflow_ray.records import Role, ids
+from workflow_ray.records import Role, bulk, ids
 from workflow_ray.testing import FakeClock
 
 T = TypeVar("T")
@@ -53,7 +53,8 @@ class Simulation(RuleBasedStateMachine):
             milliseconds = int(self._clock.now().timestamp() * 1000)
             return UUID(int=(milliseconds << 80) + (7 << 76) + (2 << 62) + next(numbers))
 
-        self._patch.setattr(ids, "uuid_utils", SimpleNamespace(uuid7=uuid7))
+        for module in (ids, bulk):
+            self._patch.setattr(module, "uuid_utils", SimpleNamespace(uuid7=uuid7))
         self._loop = asyncio.new_event_loop()
         self._stack = AsyncExitStack()
         self._is_fine = False  # whether it has begun, and no check has failed

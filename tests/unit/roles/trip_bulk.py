@@ -14,7 +14,7 @@ from tests.unit.roles.trip_pasts import Past
 from tests.unit.roles.trip_plans import WORKFLOWS
 from workflow_ray import BulkJob, BulkProgress
 from workflow_ray.engine.bulk import write_id_of
-from workflow_ray.errors import BulkJobRefused
+from workflow_ray.errors import BulkJobRefused, ControlRefused
 from workflow_ray.records import BulkState, Cause, HistoryEntry, Record, RunState
 
 CAUSES = {
@@ -94,21 +94,15 @@ class BulkRules(OperatorRules):
         self._start(workflow, action, filters, to)
         self.pass_time(after)
 
-    @rule(workflow=WORKFLOWS, to=PICK, status=st.integers(1, 3), turns=TURNS, seconds=SECONDS)
-    def move_all(self, workflow: str, to: int, status: int, turns: int, seconds: float) -> None:
-        """An operator moves all runs at a status, perhaps while a job pauses some of them."""
-        self._start(workflow, "pause", {"foreign_id": "a"})
-        self.pass_turns(turns)
-        self._start(workflow, "move", {"status": status}, to)
-        self.pass_time(seconds)
-
-    @rule(workflow=WORKFLOWS, turns=TURNS, seconds=SECONDS)
-    def hold_all(self, workflow: str, turns: int, seconds: float) -> None:
-        """An operator pauses all runs, and resumes them, perhaps while the first job runs."""
-        self._start(workflow, "pause", {})
-        self.pass_turns(turns)
-        self.pass_time(seconds)
-        self._start(workflow, "resume", {})
+    @rule(workflow=WORKFLOWS, to=PICK, turns=st.lists(TURNS, min_size=2, max_size=8))
+    def move_all(self, workflow: str, to: int, turns: list[int]) -> None:
+        """An operator moves all runs at a status, and another one takes some of them elsewhere."""
+        if runs := self._unfinished(workflow):
+            self._start(workflow, "move", {"status": runs[0].status}, to)
+            for number, each in enumerate(turns):
+                self.pass_turns(each)
+                with suppress(ControlRefused):
+                    self._do(self._move(runs[number % len(runs)], number))
 
     def _start(self, workflow: str, action: Any, filters: dict[str, Any], to: int = 0) -> None:
         by, definition = f"operator {len(self._jobs)}", self._workflow(workflow)

@@ -10,9 +10,9 @@ from hypothesis.stateful import rule
 
 from tests.unit.roles.simulation import PICK, TURNS
 from tests.unit.roles.trip_checks import Sent
+from tests.unit.roles.trip_crowds import CrowdRules
 from tests.unit.roles.trip_data import Plan, Word
 from tests.unit.roles.trip_plans import NAMES, PLANS, THEN
-from tests.unit.roles.trip_upgrades import UpgradeRules
 from workflow_ray.errors import (
     CallbackError,
     CallbackExpired,
@@ -40,7 +40,7 @@ class Calls:
     tasks: list[asyncio.Task[int]] = field(default_factory=list[asyncio.Task[int]])
 
 
-class TripMachine(UpgradeRules):
+class TripMachine(CrowdRules):
     """Runs trips in processes that die, are stopped and continued, and lose their roles."""
 
     def __init__(self) -> None:
