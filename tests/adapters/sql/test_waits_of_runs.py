@@ -1,4 +1,6 @@
-"""The property test of what runs wait for, on SQLite, whose calls take real time in threads."""
+"""The property tests of what runs wait for, and of retention, on SQLite, whose calls take real time
+in threads.
+"""
 
 import asyncio
 import tempfile
@@ -8,6 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 from hypothesis import Phase
 
+from tests.unit.roles.letter_machine import LetterMachine
 from tests.unit.roles.simulation import simulate
 from tests.unit.roles.trip_machine import TripMachine
 from workflow_ray.ports import Store
@@ -52,4 +55,20 @@ def test_what_runs_wait_for_counts_once_and_is_never_missed_on_sqlite(
         clock_class=PatientClock,
         patience=20,
         phases=[Phase.generate],  # threads do not repeat exactly what they did
+    )
+
+
+@pytest.mark.timeout(3600)
+def test_what_is_removed_was_old_enough_and_its_keys_answer_until_they_are_on_sqlite(
+    seed: int, thorough: bool
+) -> None:
+    simulate(
+        LetterMachine,
+        in_a_file,
+        seed,
+        examples=100 if thorough else 2,
+        steps=25,
+        clock_class=PatientClock,
+        patience=20,
+        phases=[Phase.generate],
     )

@@ -13,6 +13,7 @@ from workflow_ray.engine.rates import (
     WHOLE,
     Log,
     Rates,
+    added,
     current,
     digest_of,
     moment,
@@ -78,6 +79,12 @@ def test_the_keys_of_an_entry_are_limited() -> None:
     assert rates.room(digest_of(share[-1]), limits.rate_per_key, 2000) == 0
     assert retry_at([waiting(share[-1], 1)], limits, rates, 2000) == 61_000
     assert rates.room(digest_of(share[-1]), limits.rate_per_key, 61_000) == 1
+
+
+def test_what_counts_in_the_millisecond_of_a_look_is_kept_with_further_admissions() -> None:
+    rate = Rate(count=2, seconds=1)
+    assert added(((1000, 1),), rate, now=2000, runs=1) == ((1000, 1), (2000, 1))
+    assert added(((999, 1),), rate, now=2000, runs=1) == ((2000, 1),)
 
 
 def test_many_keys_of_a_full_entry_read_it_once(monkeypatch: pytest.MonkeyPatch) -> None:

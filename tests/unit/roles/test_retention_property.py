@@ -21,4 +21,4 @@ async def in_memory(clock: FakeClock) -> AsyncGenerator[Store]:
 def test_what_is_removed_was_old_enough_and_its_keys_answer_until_they_are(
     seed: int, thorough: bool
 ) -> None:
-    simulate(LetterMachine, in_memory, seed, examples=1000 if thorough else 15, steps=40)
+    simulate(LetterMachine, in_memory, seed, examples=1000 if thorough else 12, steps=40)

@@ -19,4 +19,4 @@ async def in_memory(clock: FakeClock) -> AsyncGenerator[Store]:
 
 @pytest.mark.timeout(3600)
 def test_what_runs_wait_for_counts_once_and_is_never_missed(seed: int, thorough: bool) -> None:
-    simulate(TripMachine, in_memory, seed, examples=1000 if thorough else 40, steps=40)
+    simulate(TripMachine, in_memory, seed, examples=1000 if thorough else 30, steps=40)
