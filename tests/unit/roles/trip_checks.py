@@ -1,6 +1,5 @@
 """What must hold of the runs of `trips`, whatever has died meanwhile."""
 
-import itertools
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -11,11 +10,15 @@ import msgspec
 
 from tests.unit.roles.trip_boxes import PARTITIONS
 from tests.unit.roles.trip_flow import check_flow
+from tests.unit.roles.trip_histories import (
+    check_foreign_ids,
+    check_gatherings,
+    check_history,
+)
 from tests.unit.roles.trip_pasts import Noting, Past, past_of_deleted
 from tests.unit.roles.trip_weights import check_reasons, check_weights
 from tests.unit.roles.trips import AFTER, KEPT, Trips
 from workflow_ray import Workflow
-from workflow_ray.engine.run_states import may_move
 from workflow_ray.engine.schedules import between, foreign_id_of, ticks_of
 from workflow_ray.ports import Store
 from workflow_ray.records import (
@@ -40,18 +43,6 @@ from workflow_ray.testing.clock import START
 MANY = 100_000
 SWEPT = 150.0
 """Seconds after which a run that is old enough is removed, at the latest."""
-MAY_NOTE = {
-    Cause.STEP: ("once", "start"),
-    Cause.REPEAT: ("once", "start"),
-    Cause.CALLBACK: ("go", "hurry", "free"),
-    Cause.TIMEOUT: tuple(AFTER),
-    Cause.CHILD: ("child",),
-    Cause.CHILDREN: ("gathered",),
-    Cause.CANCEL: ("free",),  # a callback has cancelled the run
-}
-"""What a version of each cause may note. All others note nothing."""
-ONCE_AT_MOST = ("go", "hurry", "free", *AFTER)
-"""The kinds of notes that are different each time."""
 
 
 @dataclass(frozen=True)
@@ -107,10 +98,10 @@ class Checks:
                 await self._past(record)
                 for record in await self._records(RunQuery(workflow=workflow.name))
             ]
-            _check_foreign_ids(pasts)
+            check_foreign_ids(pasts)
             for past in pasts:
                 self._pasts[past.record.run_id] = past
-                _check_history(past, workflow)
+                check_history(past, workflow)
                 if workflow is not self._trips.chimes:
                     check_weights(past, newest)
             await self._check_events(workflow)
@@ -120,7 +111,7 @@ class Checks:
         for past in self._pasts.values():
             await self._check_timeouts(past)
             await self._check_children(past)
-            _check_gatherings(past)
+            check_gatherings(past)
             run_state = past.record.run_state
             assert run_state is not RunState.REQUESTED_DATA_DELETED, past.record
         self._check_ticks()
@@ -304,46 +295,3 @@ class Checks:
         assert young <= ticks <= every, (young, ticks, every)
         for run in runs:
             assert run.updated_at >= old - timedelta(seconds=SWEPT), f"{run} is not removed"
-
-
-def _check_foreign_ids(pasts: Sequence[Past]) -> None:
-    """At most one run of a foreign id is unfinished, at all times."""
-    by_name: dict[str, list[Past]] = {}
-    for past in pasts:
-        by_name.setdefault(past.record.foreign_id, []).append(past)
-    for runs in by_name.values():
-        for earlier, later in itertools.pairwise(runs):
-            assert earlier.record.run_state.finished, (earlier, later)
-            assert earlier.end.at <= later.record.created_at, (earlier, later)
-
-
-def _check_history(past: Past, workflow: Workflow[Any, Any]) -> None:
-    entries, graph = past.entries, workflow.checked()
-    assert [entry.version for entry in entries] == list(range(1, past.record.version + 1))
-    for before, after in itertools.pairwise(entries):
-        assert may_move(before.run_state, after.run_state), (before, after)
-        here, there = (workflow.status_of(entry.status) for entry in (before, after))
-        is_moved = after.cause is Cause.MOVED
-        assert is_moved or here == there or there in graph.targets(here), (before, after)
-    for entry, notes in zip(entries, past.added, strict=True):
-        kinds = {note.split(":")[0] for note in notes}
-        assert kinds <= set(MAY_NOTE.get(entry.cause, ())), (entry, notes)
-        if entry.cause not in (Cause.STEP, Cause.REPEAT):
-            assert len(notes) <= 1, (entry, notes)
-    noted = Counter(note for note in past.notes if note.split(":")[0] in ONCE_AT_MOST)
-    assert all(count == 1 for count in noted.values()), noted
-    booked = {note for note in past.notes if note.startswith("once:")}
-    visits = Counter(note.split(":")[1] for note in booked)
-    assert all(count == 1 for count in visits.values()), f"several results of once: {booked}"
-
-
-def _check_gatherings(past: Past) -> None:
-    """The counts of a gathering are those of the children that were started since the last one."""
-    since = 0
-    for notes in past.added:
-        since += sum(note.startswith("start:") for note in notes)
-        for note in notes:
-            if note.startswith("gathered:"):
-                started, completed, cancelled = map(int, note.split(":")[1:])
-                assert started == completed + cancelled == since, (note, since, past)
-                since = 0
