@@ -54,7 +54,7 @@ servers: $(INSTALLED) ## install the servers that the tests start
 	@$(BIN)/python -m tests.servers install
 
 test: check test-fast servers ## check, then every test; those that need servers start them, and stop them
-	@$(BIN)/python -m pytest --quiet -rs --numprocesses 2 --dist loadscope -m 'server or ray or end_to_end'
+	@$(BIN)/python -m pytest --quiet -rs --numprocesses 3 --dist loadscope -m 'server or ray or end_to_end'
 
 test-fast: $(INSTALLED) ## the tests of the parts that need no server and no Ray, side by side
 	@$(BIN)/python -m pytest --quiet -rs --numprocesses auto --dist loadscope -m 'not server and not ray and not end_to_end'

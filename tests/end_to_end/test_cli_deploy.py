@@ -86,6 +86,7 @@ def one_line(said: str) -> str:
     return line
 
 
+@pytest.mark.timeout(180)  # it runs a dozen commands
 def test_a_local_job_with_older_code_runs_it_and_leaves_the_newer_deployed(
     project: Project,
 ) -> None:

@@ -1,5 +1,6 @@
 """`workflow-ray diff` shows what a deploy would change, and changes nothing."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,8 @@ async def folders(cli: CommandLine, tmp_path: Path) -> dict[str, Path]:
 
 def diff(cli: CommandLine, folder: Path, *arguments: str, expect: int = 0) -> str:
     """Compare the version in the folder with what is deployed."""
-    environment = {**cli.environment, "PYTHONPATH": f"{folder}:{cli.environment['PYTHONPATH']}"}
+    path = os.pathsep.join([str(folder), cli.environment.get("PYTHONPATH", "")])
+    environment = {**cli.environment, "PYTHONPATH": path}
     there = CommandLine(cli.records, environment)
     return there("diff", REFERENCE, *arguments, expect=expect).stdout
 
@@ -85,7 +87,8 @@ async def test_a_deploy_that_strands_runs_ends_a_command_with_its_findings(
     cli: CommandLine, folders: dict[str, Path]
 ) -> None:
     folder = folders["gone"]
-    environment = {**cli.environment, "PYTHONPATH": f"{folder}:{cli.environment['PYTHONPATH']}"}
+    path = os.pathsep.join([str(folder), cli.environment.get("PYTHONPATH", "")])
+    environment = {**cli.environment, "PYTHONPATH": path}
     there = CommandLine(cli.records, environment)
     done = there("run", REFERENCE, "--runtime", "local", "--input", "-", given="", expect=4)
     assert "status HELD = 4 is gone, and 3 unfinished runs stand at it" in done.stderr
