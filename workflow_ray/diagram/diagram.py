@@ -1,8 +1,6 @@
 """The diagram of a workflow."""
 
-from workflow_ray.diagram import dot, mermaid
 from workflow_ray.diagram.parts import StatusPart, Transition
-from workflow_ray.diagram.svg.picture import Picture
 
 
 class Diagram:
@@ -44,10 +42,14 @@ class Diagram:
 
     def mermaid(self) -> str:
         """Return the diagram as a flowchart of Mermaid, which Markdown on many sites shows."""
+        from workflow_ray.diagram import mermaid  # every process has diagrams, and few draw one
+
         return mermaid.text(self.statuses, self.transitions)
 
     def dot(self) -> str:
         """Return the diagram in the language of Graphviz."""
+        from workflow_ray.diagram import dot
+
         return dot.text(self.name, self.statuses, self.transitions)
 
     def svg(self) -> str:
@@ -57,6 +59,8 @@ class Diagram:
         or dark colours, and has a title and a description for screen readers. It can be a file of
         its own or a part of a page.
         """
+        from workflow_ray.diagram.svg.picture import Picture
+
         return Picture(self.name, self.subtitle, self.statuses, self.transitions).svg()
 
     def _repr_svg_(self) -> str:
