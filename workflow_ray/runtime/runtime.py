@@ -213,7 +213,8 @@ class Runtime(ABC):
 
         Steps that still run at the deadline are abandoned, and other workers run them again; no
         attempt is counted. A second signal ends the wait for them. On Ray the roles are actors,
-        which go on: there this only waits for a signal.
+        which go on: there this only waits for a signal. What the process has loaded when this
+        begins is left out of garbage collections (`gc.freeze`).
 
         Args:
             deadline: For the steps that are running, in seconds or as a timedelta.

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
 from workflow_ray.errors import WorkflowError
+from workflow_ray.runtime.heap import keep_loaded
 from workflow_ray.runtime.stop_signals import StopSignals
 
 log = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ async def serve(
     """
     with StopSignals() as signals:
         log.info("running %s; SIGTERM or Ctrl-C stops it", what)
+        keep_loaded()
         await _first_of(signals.first, gone)
         if not signals.first.is_set():
             await drain(0.0, signals.second)

@@ -1,6 +1,7 @@
 """`Runtime.serve`: it works until a signal comes, and says what it left unfinished."""
 
 import asyncio
+import gc
 import os
 import signal
 from pathlib import Path
@@ -110,3 +111,16 @@ async def test_leaving_that_is_cancelled_waits_for_no_step_and_releases_all_role
     assert "trying again" not in caplog.text
     async with connect(workflow, records=tmp_path / "shop.db") as client:
         assert (await client.get(handle.run_id)).attempt == 0
+
+
+async def test_what_is_loaded_when_it_begins_is_left_out_of_garbage_collections(
+    tmp_path: Path,
+) -> None:
+    gc.unfreeze()
+    async with Runtime.local(lying()[0], records=tmp_path / "shop.db") as runtime:
+        assert gc.get_freeze_count() == 0
+        (serving,) = await begun(runtime, deadline=0)
+        assert gc.get_freeze_count() > 10_000
+        terminate()
+        assert await asyncio.wait_for(serving, SOON)
+    gc.unfreeze()

@@ -5,6 +5,7 @@ import asyncio
 from workflow_ray.errors import StoreUnavailable
 from workflow_ray.ports import Clock, Store, SystemClock, records_adapter
 from workflow_ray.records import RunId
+from workflow_ray.runtime.heap import keep_loaded
 from workflow_ray.runtime.ipc import IpcServer, Served, announce, answer
 from workflow_ray.runtime.ray.actors import STORE
 from workflow_ray.runtime.ray.log_files import write_log
@@ -61,6 +62,7 @@ class AdapterActor:
                 async with IpcServer(store) as server:
                     await server.start(path)
                     self._open.set_result((store, path))
+                    keep_loaded()
                     await work.tell_running()
                     watching = asyncio.create_task(
                         watch_supervisor(deployed.namespace, deployed.limits.silent)

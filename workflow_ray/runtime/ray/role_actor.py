@@ -13,6 +13,7 @@ from workflow_ray.records import Deployment, Fence, Role, WriteGroup
 from workflow_ray.roles.in_flight import InFlight
 from workflow_ray.roles.loopwatch import Occupant, reason
 from workflow_ray.roles.observation import Observation
+from workflow_ray.runtime.heap import keep_loaded
 from workflow_ray.runtime.hosting import (
     AnyWorkflow,
     has_time_limit,
@@ -100,6 +101,7 @@ class RoleActor:
         if self._role not in roles_of(self._deployment.workflows):
             await self._stand_by(work, store, clock)
         fence = await persist(lambda: store.acquire(self._role), clock, self._role.name)
+        keep_loaded()
         await work.tell_running(fence.epoch)
         replacing = self._replacing(work, workflows, clock)
         try:
