@@ -11,7 +11,9 @@ from msgspec.structs import replace
 from tests.adapters.random_groups import LABELS, WORKFLOWS, RandomGroups
 from workflow_ray.ports import Records
 from workflow_ray.records import (
+    Committed,
     Fence,
+    GroupResult,
     MessageKey,
     MessageQuery,
     Parked,
@@ -48,7 +50,7 @@ class ReferenceCases(Conformance):
             later = timedelta(seconds=rng.choice([0, 0, 1, 10, 30]))
             for each in clocks:
                 await each.advance(later)
-            answers = [await each.store(call) for each in stores]
+            answers = [list(map(comparable, await each.store(call))) for each in stores]
             assert answers[0] == answers[1], (call, *answers)
             here, there = [
                 await state_of(each, publisher, groups.run_ids, groups.keys)
@@ -58,6 +60,11 @@ class ReferenceCases(Conformance):
                 part: (here[part], there[part]) for part in here if here[part] != there[part]
             }
             assert not differing, (differing, call)
+
+
+def comparable(answer: GroupResult) -> GroupResult:
+    """Leave out how far a removal has looked at keys, which not every store tells."""
+    return replace(answer, keys_left=()) if isinstance(answer, Committed) else answer
 
 
 async def state_of(
