@@ -27,6 +27,8 @@ from workflow_ray.runtime.ray.inspection import inspect
 
 SOON = timedelta(seconds=120)
 ROLE = "photos-1-consumer-1-of-1"
+PLACED = "photos-2-consumer-1-of-1"
+"""It asks for half a CPU, which the first node has."""
 WAITS = "it waits for a node with resources={'lens': 1}"
 
 
@@ -40,6 +42,7 @@ async def main(records: str) -> None:
             photos, letters, records=records, address=cluster.address
         ) as runtime:
             await until(runtime, lambda role: role.why == WAITS)
+            await until(runtime, lambda role: role.is_running, PLACED)
             await others_run(runtime)
             await check_inspection(records)
             handle = await runtime.client(photos).trigger("first", Photo())
@@ -64,7 +67,7 @@ async def check_inspection(records: str) -> None:
         role.name: role for role in held_by_actors(found.actors, found.in_flight, found.breakers)
     }
     assert (roles[ROLE].phase, roles[ROLE].why, roles[ROLE].failures) == ("waiting", WAITS, 0)
-    assert roles["photos-2-consumer-1-of-1"].phase == "running", "it asks for half a CPU"
+    assert roles[PLACED].phase == "running"
 
 
 async def others_run(runtime: RayRuntime) -> None:
@@ -72,12 +75,14 @@ async def others_run(runtime: RayRuntime) -> None:
     await handle.wait_for(LetterStatus.POSTED, timeout=SOON)
 
 
-async def until(runtime: RayRuntime, condition: Callable[[ActorStatus], bool]) -> None:
-    """Wait until the role that asks for the resource is as the condition says."""
+async def until(
+    runtime: RayRuntime, condition: Callable[[ActorStatus], bool], name: str = ROLE
+) -> None:
+    """Wait until a role is as the condition says."""
     async with asyncio.timeout(SOON.total_seconds()):
         while True:
             with suppress(RuntimeUnavailable):
-                if any(one.name == ROLE and condition(one) for one in await runtime.status()):
+                if any(one.name == name and condition(one) for one in await runtime.status()):
                     return
             await asyncio.sleep(0.2)
 

@@ -12,14 +12,17 @@ from workflow_ray_adapters.sql.postgresql.url import Target
 from workflow_ray_adapters.sql.server.database import CONNECTING, READERS, Access
 from workflow_ray_adapters.sql.server.run_keys import POOL
 
+APPLICATION = "workflow_ray"
+PAUSE = 10
+"""The seconds for which a client that pauses within a transaction, or whose node has died, keeps
+its locks.
+"""
 SETTINGS = {
-    "application_name": "workflow_ray",
+    "application_name": APPLICATION,
     "jit": "off",  # compiling takes longer than statements this small
     # a plan kept from when a table was empty would read all of it, until there are statistics
     "plan_cache_mode": "force_custom_plan",
-    # A client that pauses within a transaction, or whose node has died, keeps its locks no longer
-    # than this.
-    "idle_in_transaction_session_timeout": "10s",
+    "idle_in_transaction_session_timeout": f"{PAUSE}s",  # and see sessions.py
     "tcp_keepalives_idle": "5",
     "tcp_keepalives_interval": "2",
     "tcp_keepalives_count": "3",

@@ -1,5 +1,5 @@
-"""The connection beside the ones that work. It passes on notifications, and holds the lock of the
-process that serves the store.
+"""The connection beside the ones that work. It passes on notifications, holds the lock of the
+process that serves the store, and ends sessions whose client has stopped.
 """
 
 import asyncio
@@ -10,19 +10,23 @@ from time import monotonic
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, func, literal, select
+from sqlalchemy import ColumnElement, Executable, func, literal, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from workflow_ray.errors import StoreError, StoreInUse
 from workflow_ray_adapters.sql.notifications import ALL, Notification
 from workflow_ray_adapters.sql.postgresql.channel import Channel
+from workflow_ray_adapters.sql.postgresql.connections import PAUSE
 from workflow_ray_adapters.sql.postgresql.faults import translate_errors
+from workflow_ray_adapters.sql.postgresql.sessions import end_stalled
 from workflow_ray_adapters.sql.server.database import CONNECTING
 
 log = logging.getLogger(__name__)
 
 TEST = 5.0
-"""Seconds between tests whether notifications arrive."""
+"""Seconds between tests whether notifications arrive, and between looks for sessions whose client
+has stopped.
+"""
 ARRIVAL = 2.0
 """Seconds that a test may take."""
 POLL = 5.0
@@ -35,7 +39,7 @@ REST = 0.005
 """Seconds in which further notifications are collected after one."""
 RECONNECT = 1.0
 """Seconds between tries for a new connection."""
-PAUSE = 0.02
+RETRY = 0.02
 """Seconds between tries for the lock."""
 PATIENCE = 5.0
 """Seconds for a statement, before the connection counts as broken."""
@@ -117,7 +121,7 @@ class Watch:
                 raise StoreInUse(
                     self._where, "another process serves it. Stop that one first, or attach to it."
                 )
-            await asyncio.sleep(PAUSE)
+            await asyncio.sleep(RETRY)
 
     async def _unlock(self) -> None:
         """Release the lock. It is free when this returns: the server notices late that a connection
@@ -162,6 +166,7 @@ class Watch:
                 await asyncio.sleep(REST)
             if monotonic() >= tested + TEST:
                 await self._test()
+                await self._end_stalled()
                 tested = monotonic()
 
     async def _something(self, wait: float) -> bool:
@@ -196,6 +201,15 @@ class Watch:
         else:
             self._is_deaf = False
 
+    async def _end_stalled(self) -> None:
+        ended = await self._execute(end_stalled.bindparams(seconds=PAUSE))
+        if ended:
+            log.warning(
+                "%s: %d sessions were ended, because their clients stopped within a transaction",
+                self._where,
+                ended,
+            )
+
     def _become_deaf(self) -> None:
         self._is_deaf = True
         self._channel.note(Notification(unnamed=ALL))
@@ -216,6 +230,10 @@ class Watch:
                 return
 
     async def _ask(self, what: ColumnElement[Any]) -> Any:
+        return await self._execute(select(what))
+
+    async def _execute(self, statement: Executable) -> Any:
+        """Return the value that a statement finds."""
         with translate_errors(self._where):
             async with asyncio.timeout(PATIENCE):
-                return await self._connection.scalar(select(what))
+                return await self._connection.scalar(statement)
