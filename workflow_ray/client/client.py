@@ -171,13 +171,13 @@ class Client(FlowControls[D, S], Generic[D, S]):
         starting = Starting(self._connection)
         (started,) = await starting.start([write], {write.run_id: data}, within)
         if started.outcome is TriggerOutcome.ACTIVE and if_active == "replace":
-            started = await starting.replace(write, data, started.handle.run_id, within)
-        run_id = started.handle.run_id
+            started = await starting.replace(write, data, started.run_id, within)
+        run_id = started.run_id
         if started.outcome is TriggerOutcome.KEY_REUSED:
             raise KeyReused(self._workflow.name, key_of(write) or "", run_id, started.differing)
         if started.outcome is TriggerOutcome.ACTIVE and if_active == "raise":
             raise RunActive(self._workflow.name, foreign_id, run_id)
-        return started.handle
+        return starting.handle(started)
 
     async def trigger_many(
         self, triggers: Iterable[Trigger[D, S]], *, within: Within | None = None
@@ -205,12 +205,13 @@ class Client(FlowControls[D, S], Generic[D, S]):
             writes.append(write)
             if key_of(write) is not None:
                 with_key[write.run_id] = trigger.data
+        starting = Starting(self._connection)
         started = [
             each
             for batch in batches(writes)
-            for each in await Starting(self._connection).start(batch, with_key, within)
+            for each in await starting.start(batch, with_key, within)
         ]
-        return [(each.handle, each.outcome) for each in started]
+        return [(starting.handle(each), each.outcome) for each in started]
 
     def handle(self, run_id: str) -> Handle[D, S]:
         """Return a handle of the run with this id. Only its use shows whether the run exists."""
@@ -279,5 +280,5 @@ class Client(FlowControls[D, S], Generic[D, S]):
         )
 
     async def _start_ticks(self, writes: list[Write]) -> list[tuple[Handle[D, S], TriggerOutcome]]:
-        started = await Starting(self._connection).start(writes, {})
-        return [(each.handle, each.outcome) for each in started]
+        starting = Starting(self._connection)
+        return [(starting.handle(each), each.outcome) for each in await starting.start(writes, {})]

@@ -1,9 +1,9 @@
 """Starts the runs of triggers, and cancels those that they replace."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+import msgspec
 from pydantic import BaseModel
 
 from workflow_ray.client.connection import Connection
@@ -14,18 +14,28 @@ from workflow_ray.definition import Status, Workflow
 from workflow_ray.engine.announcements import announcing, asked_states
 from workflow_ray.engine.next_version import Next
 from workflow_ray.errors import RunActive
-from workflow_ray.records import Record, RunId, Write, WriteGroup, WriteResult, new_write_id
+from workflow_ray.records import (
+    Record,
+    RunId,
+    Version,
+    Write,
+    WriteGroup,
+    WriteResult,
+    new_write_id,
+)
 
 D = TypeVar("D", bound=BaseModel)
 S = TypeVar("S", bound=Status)
 
 
-@dataclass(frozen=True, slots=True)
-class Started(Generic[D, S]):
-    """The run that a trigger has led to."""
+class Started(msgspec.Struct, frozen=True, gc=False):
+    """The run that a trigger has led to. Many are kept for a while, so garbage collections do not
+    look through them.
+    """
 
-    handle: Handle[D, S]
+    run_id: RunId
     outcome: TriggerOutcome
+    under_way: Version | None
     differing: tuple[str, ...]  # from what the key was first used for
 
 
@@ -43,7 +53,7 @@ class Starting(Generic[D, S]):
         within: object = None,
         *,
         after: tuple[Write, ...] = (),
-    ) -> list[Started[D, S]]:
+    ) -> list[Started]:
         """Commit the writes of triggers.
 
         Args:
@@ -57,13 +67,11 @@ class Starting(Generic[D, S]):
         results = answer.results[len(after) :]
         reused = await find_reused(self._workflow, connection.records, data, writes, results)
         return [
-            self._started(write, result, reused.get(write.run_id, ()))
+            _started(write, result, reused.get(write.run_id, ()))
             for write, result in zip(writes, results, strict=True)
         ]
 
-    async def replace(
-        self, write: Write, data: D, active: RunId, within: object = None
-    ) -> Started[D, S]:
+    async def replace(self, write: Write, data: D, active: RunId, within: object = None) -> Started:
         """Cancel the unfinished run of a trigger's foreign id and start its run, both or neither.
 
         A run that changes meanwhile is looked up again, until both are committed.
@@ -89,16 +97,17 @@ class Starting(Generic[D, S]):
             (started,) = await self.start([write], {write.run_id: data}, within, after=after)
             if started.outcome is not TriggerOutcome.ACTIVE:
                 return started
-            active = started.handle.run_id
+            active = started.run_id
 
     def _cancellation(self, record: Record, by_run: RunId) -> Write:
         nxt = Next(record, self._connection.writer.by, new_write_id())
         write = nxt.cancel(f"it was replaced by run {by_run}")
         return announcing(asked_states(self._workflow.checked()), record, write)
 
-    def _started(
-        self, write: Write, result: WriteResult, differing: tuple[str, ...]
-    ) -> Started[D, S]:
-        run_id, outcome = outcome_of(result, is_reused=bool(differing))
-        handle = Handle(self._connection, run_id, under_way(write, outcome), outcome)
-        return Started(handle, outcome, differing)
+    def handle(self, started: Started) -> Handle[D, S]:
+        return Handle(self._connection, started.run_id, started.under_way, started.outcome)
+
+
+def _started(write: Write, result: WriteResult, differing: tuple[str, ...]) -> Started:
+    run_id, outcome = outcome_of(result, is_reused=bool(differing))
+    return Started(run_id, outcome, under_way(write, outcome), differing)

@@ -75,7 +75,10 @@ class Next:
         record, number = self.record, status.value
         entry = workflow.checked().entries.get(status, TERMINAL)
         asks = entry.asks
-        topic = status_topic(record.workflow, number)
+        events: tuple[OutgoingEvent, ...] = ()
+        if asks:
+            topic = status_topic(record.workflow, number)
+            events = (OutgoingEvent(topic=topic, partition=record.partition),)
         write = Write(
             run_id=record.run_id,
             write_id=self.write_id,
@@ -88,7 +91,7 @@ class Next:
             reason=None if reason is None else kept(reason),
             data=data,
             data_version=workflow.data_version,
-            events=(OutgoingEvent(topic=topic, partition=record.partition),) if asks else (),
+            events=events,
             awaits=entry.awaits,
             asks=asks,
             takes=takes,

@@ -37,7 +37,7 @@ class Park:
     flow: FlowControl[Any, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # as Next
 class Returned:
     """The function has returned a status or a halt of its annotation, or was not called (Park).
 

@@ -40,6 +40,7 @@ class Attempt:
 
     # the record after the write that counted the attempt, if that made a version
     counted: Record | None = None
+    turn: asyncio.Future[None] | None = None  # done when it has a slot, if something waits for that
     is_counted = False  # before it began
     is_alone = False  # it is in doubt, so it shares no call with other runs
     refused = False  # the store could not hold its result

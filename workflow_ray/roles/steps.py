@@ -72,7 +72,7 @@ class Steps:
         self._time_limits = {
             seconds: TimeLimit(seconds, clock, self._expire) for seconds in time_limits
         }
-        self._waiting: deque[tuple[Attempt, asyncio.Future[None] | None]] = deque()
+        self._waiting: deque[Attempt] = deque()
         self._running: dict[asyncio.Task[Outcome], Attempt] = {}
         # tasks that go on although their attempts have ended
         self._left_alone = set[asyncio.Task[Outcome]]()
@@ -81,13 +81,14 @@ class Steps:
 
     def start(self, attempts: Iterable[Attempt]) -> None:
         """Run each attempt as soon as fewer than the limit are running."""
-        self._waiting.extend((attempt, None) for attempt in attempts)
+        self._waiting.extend(attempts)
         self._fill()
 
     async def slot(self, attempt: Attempt) -> None:
         """Wait for a slot for the attempt. Then `launch` it, or give the slot back by `leave`."""
         turn: asyncio.Future[None] = self._loop.create_future()
-        self._waiting.append((attempt, turn))
+        attempt.turn = turn
+        self._waiting.append(attempt)
         self._fill()
         try:
             await turn
@@ -142,14 +143,14 @@ class Steps:
             How many more attempts may begin by then.
         """
         reach = pace.reach(self._free)
-        for attempt, _ in islice(self._waiting, reach):
+        for attempt in islice(self._waiting, reach):
             attempt.reserve()
         return max(0, reach - len(self._waiting))
 
     def withdraw(self) -> list[Attempt]:
         """Take back the attempts that have not begun, and return them. Waits for slots go on."""
-        withdrawn = [attempt for attempt, turn in self._waiting if turn is None]
-        self._waiting = deque(waiting for waiting in self._waiting if waiting[1] is not None)
+        withdrawn = [attempt for attempt in self._waiting if attempt.turn is None]
+        self._waiting = deque(attempt for attempt in self._waiting if attempt.turn is not None)
         return withdrawn
 
     def abandon(self) -> list[Attempt]:
@@ -185,7 +186,8 @@ class Steps:
             return
         old = self._clock.monotonic() - OLD
         while self._waiting and self._free > 0 and not self.closed:
-            attempt, turn = self._waiting[0]
+            attempt = self._waiting[0]
+            turn = attempt.turn
             if turn is None and attempt.read_at < old:
                 self._prepare(self._read_again)
                 return
@@ -196,7 +198,9 @@ class Steps:
             if turn is None:
                 self._free -= 1
                 self.launch(attempt)
-            elif not turn.done():
+                continue
+            attempt.turn = None
+            if not turn.done():
                 self._free -= 1
                 turn.set_result(None)
 
@@ -212,7 +216,7 @@ class Steps:
 
     async def _read_again(self) -> None:
         """Drop the waiting attempts whose runs have moved on."""
-        attempts = [attempt for attempt, turn in islice(self._waiting, READ_AGAIN) if turn is None]
+        attempts = [one for one in islice(self._waiting, READ_AGAIN) if one.turn is None]
         found = await self._read([attempt.record.run_id for attempt in attempts])
         overtaken = set[Attempt]()
         for attempt in attempts:
@@ -221,7 +225,7 @@ class Steps:
                 attempt.read_at = self._clock.monotonic()
                 if not still_asks(attempt, found[run_id]):
                     overtaken.add(attempt)
-        self._waiting = deque(waiting for waiting in self._waiting if waiting[0] not in overtaken)
+        self._waiting = deque(one for one in self._waiting if one not in overtaken)
         for attempt in overtaken:
             self._overtaken(attempt)
 

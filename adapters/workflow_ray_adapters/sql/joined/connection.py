@@ -4,9 +4,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 from sqlalchemy import ClauseElement, Connection, Executable
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_scoped_session
-from sqlalchemy.orm import Session as OrmSession
-from sqlalchemy.orm import scoped_session
 
 from workflow_ray.errors import InvalidInput
 from workflow_ray_adapters.sql.dialect import Dialect
@@ -20,6 +17,11 @@ async def run_on(session: object, work: Callable[[Connection], T]) -> T:
     """Run the work on the connection of a session or of a connection of SQLAlchemy. One that is not
     asyncio's blocks the event loop meanwhile. Raises InvalidInput: it is something else.
     """
+    # loaded here, because every client can do this, and most never do
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_scoped_session
+    from sqlalchemy.orm import Session as OrmSession
+    from sqlalchemy.orm import scoped_session
+
     if isinstance(session, async_scoped_session | scoped_session):
         session = cast(object, session())
     match session:

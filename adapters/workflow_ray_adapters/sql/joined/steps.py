@@ -5,11 +5,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, event
+from sqlalchemy import event
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, AsyncTransaction
 
-from workflow_ray.records import Committed, GroupResult, Stored, WriteGroup
+from workflow_ray.records import GroupResult, WriteGroup
+from workflow_ray_adapters.sql.joined.last_group import JOINING, WriteLast, is_complete
 
 AT_ONCE = 10
 """The most transactions of one role at a time. Further steps wait for one of them to end."""
@@ -22,18 +23,6 @@ ENGINE_OPTIONS: Final[Mapping[str, Any]] = {
     "pool_timeout": PATIENCE,
 }
 """The options of an engine for such transactions."""
-JOINING: Final = "create_savepoint"
-"""The session's own transactions are savepoints: whatever the step commits or rolls back, the
-transaction goes on.
-"""
-WriteLast = Callable[[Connection, WriteGroup], GroupResult]
-
-
-def is_complete(answer: GroupResult) -> bool:
-    """Whether nothing of the group was left out."""
-    return isinstance(answer, Committed) and all(
-        isinstance(result, Stored) for result in answer.results
-    )
 
 
 @dataclass(frozen=True)

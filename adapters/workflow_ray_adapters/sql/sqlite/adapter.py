@@ -14,12 +14,12 @@ from workflow_ray.ports import Clock, EventStreamer, TimeoutStore, path_in_url
 from workflow_ray_adapters.sql.sqlite import file
 from workflow_ray_adapters.sql.sqlite.database import SqliteDatabase
 from workflow_ray_adapters.sql.sqlite.faults import translate_errors
+from workflow_ray_adapters.sql.sqlite.joined import SqliteTransactions
 from workflow_ray_adapters.sql.sqlite.lock import FileLock
 from workflow_ray_adapters.sql.store import SqlStore
 
 if TYPE_CHECKING:
     from workflow_ray_adapters.sql.run_keys import SqlRunKeys
-    from workflow_ray_adapters.sql.sqlite.joined import SqliteTransactions
 
 PATIENCE = 5.0  # seconds that `create` waits for the process that serves an older store
 
@@ -62,10 +62,7 @@ class SqliteAdapter:
             stack.push_async_callback(asyncio.to_thread, database.close)
             yield await stack.enter_async_context(SqlStore(database, clock, found).serve())
 
-    def transactions(self, url: str, *, clock: Clock, store_id: str) -> "SqliteTransactions":
-        # most programs don't join transactions, which loads SQLAlchemy's ORM
-        from workflow_ray_adapters.sql.sqlite.joined import SqliteTransactions
-
+    def transactions(self, url: str, *, clock: Clock, store_id: str) -> SqliteTransactions:
         return SqliteTransactions(_path(url), clock, store_id)
 
     def run_keys(self, url: str) -> "SqlRunKeys":

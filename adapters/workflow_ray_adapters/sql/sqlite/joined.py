@@ -8,21 +8,23 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from sqlalchemy import Connection
 from sqlalchemy import Dialect as Driver
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import Session as OrmSession
 
 from workflow_ray.ports import Clock, StepTransaction
 from workflow_ray.records import GroupResult, WriteGroup
 from workflow_ray_adapters.sql.dialect import Dialect
-from workflow_ray_adapters.sql.joined.steps import JOINING, WriteLast, is_complete
+from workflow_ray_adapters.sql.joined.last_group import JOINING, WriteLast, is_complete
 from workflow_ray_adapters.sql.joined.transactions import SqlTransactions
 from workflow_ray_adapters.sql.session import Session
 from workflow_ray_adapters.sql.sqlite.connections import WRITE, driver, open_writer, set_patience
 from workflow_ray_adapters.sql.sqlite.dialect import SQLITE, Sqlite
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session as OrmSession
 
 PATIENCE = 30.0
 """Seconds that a step waits for the write lock."""
@@ -34,7 +36,7 @@ MAIN = "main"
 class FileTransaction:
     """A StepTransaction on a file. It holds the write lock."""
 
-    session: OrmSession
+    session: "OrmSession"
     connection: Connection
     write_last: WriteLast
 
@@ -121,6 +123,9 @@ class SqliteTransactions(SqlTransactions):
 
     @asynccontextmanager
     async def begin(self) -> AsyncGenerator[StepTransaction]:
+        # loaded here, because every client has such an object, and most never call this
+        from sqlalchemy.orm import Session as OrmSession
+
         async with self._turn:
             kept, self._kept = self._kept, None
             connection = await _Opening(partial(self._open, kept)).connection()
@@ -153,7 +158,7 @@ class SqliteTransactions(SqlTransactions):
             raise
         return connection
 
-    def _keep(self, session: OrmSession, connection: Connection) -> None:
+    def _keep(self, session: "OrmSession", connection: Connection) -> None:
         """Keep the connection for the next transaction. One that was not committed is rolled
         back.
         """
