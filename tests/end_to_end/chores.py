@@ -38,6 +38,7 @@ class Chore(BaseModel):
     blocks: bool = False  # whether it blocks the event loop meanwhile
     fails: bool = False  # whether the first attempt of its first step fails
     repeats: bool = False  # whether its first step repeats once
+    waits: bool = False  # whether each step waits while the steps are held up
 
 
 class ChoreStatus(Status):
@@ -75,6 +76,17 @@ async def execute(run: Run[Chore, ChoreStatus]) -> None:
         time.sleep(run.data.seconds)  # an async step should not do this, but steps of users do
     else:
         await asyncio.sleep(run.data.seconds)
+    while run.data.waits and is_held():
+        await asyncio.sleep(0.01)  # between two looks at the gate
+
+
+def held(journal: Path) -> Path:
+    """The file that holds up the steps that wait."""
+    return journal.with_name("held")
+
+
+def is_held() -> bool:
+    return any(held(journal).exists() for journal in JOURNAL)
 
 
 class JumpingClock(SystemClock):

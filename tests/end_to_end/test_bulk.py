@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.chores import Chore, ChoreStatus, chores
+from tests.end_to_end.chores import Chore, ChoreStatus, chores, held
 from tests.end_to_end.pledges import Pledge, PledgeStatus, pledges
 from tests.end_to_end.workers import AT_ONCE, POLL, WorkerProcess, worker_of, workers
 from workflow_ray import (
@@ -35,6 +35,8 @@ from workflow_ray.records import Cause, bulk_group
 
 LEASE = 2.0
 RUNS = 5000
+WAIT = 50
+"""Runs whose steps can be held up. Their step can run many more at a time."""
 SOON = timedelta(seconds=90)
 ACTIONS: list[tuple[BulkAction, RunState]] = [
     ("pause", RunState.PAUSED),
@@ -164,11 +166,13 @@ async def test_a_job_that_competes_with_steps_changes_each_run_once_or_leaves_it
     url: str, tmp_path: Path
 ) -> None:
     async with site(url, tmp_path, chores, "tests.end_to_end.chores") as there:
-        client = there.client
-        await client.trigger_many([Trigger(f"c{n}", Chore()) for n in range(RUNS)])
+        client, gate = there.client, held(tmp_path / "journal")
+        gate.touch()  # some runs are unfinished when the job begins, however late that is
+        await client.trigger_many([Trigger(f"c{n}", Chore(waits=n < WAIT)) for n in range(RUNS)])
         unfinished = (RunState.INITIATED, RunState.RUNNING)
         job = await client.bulk("pause", "a test", run_state=unfinished)
         paused = await there.end_of(job)
+        gate.unlink()
         assert (paused.state, paused.unchanged, paused.refused) == (BulkState.DONE, 0, 0)
         states = Counter([run.run_state async for run in client.runs(run_state=RunState.PAUSED)])
         assert states[RunState.PAUSED] == paused.changed

@@ -8,17 +8,10 @@ from typing import Any
 import pytest
 
 import workflow_ray
-from tests.unit.wrong_arguments import (
-    AWAITED,
-    ELSEWHERE,
-    ENUMS,
-    MADE,
-    At,
-    Order,
-    World,
-    Wrong,
-    orders,
-)
+from tests.unit.arguments.awaited import AWAITED
+from tests.unit.arguments.elsewhere import ELSEWHERE, ENUMS
+from tests.unit.arguments.made import MADE
+from tests.unit.arguments.world import At, Order, World, Wrong, orders
 from workflow_ray import RunState, Runtime, WorkflowError
 from workflow_ray.errors import InvalidInput, UnknownScheme
 from workflow_ray.testing import WorkflowTester

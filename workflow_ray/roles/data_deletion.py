@@ -114,7 +114,7 @@ class DataRole(DeliveryRole[RunId]):
         """
         role, why, pause = self._fence.role, "", FIRST_PAUSE
         while True:
-            with self._in_flight.counted(role, int, breaker=partial(_said, why)):
+            with self._in_flight.counted(role, int, breaker=partial(str, why)):
                 if why:
                     await self._clock.wait(stop, pause)
                     pause = min(2 * pause, LONGEST_PAUSE)
@@ -291,7 +291,3 @@ class DeletionHandler:
 
 def _without_data(entry: HistoryEntry) -> HistoryEntry:
     return entry if entry.data is None else replace(entry, data=None)
-
-
-def _said(why: str) -> str:
-    return why

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from tests.unit.arguments.awaited import AWAITED
 from tests.unit.test_arguments import check
-from tests.unit.wrong_arguments import AWAITED
 from workflow_ray import WorkflowError
 from workflow_ray.sync import connect
 

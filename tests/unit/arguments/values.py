@@ -1,0 +1,38 @@
+"""Wrong values, by what a parameter takes."""
+
+from datetime import UTC, datetime, timedelta
+from math import inf, nan
+from typing import Any
+
+from tests.unit.arguments.world import Order, Other, finish, orders
+
+NAIVE = datetime(2026, 1, 1)  # noqa: DTZ001  it is a wrong argument
+MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC)
+TEXT = [5, None, b"text"]
+TEXT_OR_NONE = [5, b"text"]
+FLAG = ["no", 1, None]
+AMOUNT = [-1, "1", None, True, nan, inf, 0.00001]
+COUNT = [0, -1, 1.5, "1", True]
+LABELS: list[Any] = [
+    5,
+    "tenant=acme",
+    {"": "x"},
+    {"tenant": 5},
+    {5: "x"},
+    {"a": "\0"},
+    {"a": "x" * 300},
+]
+DURATION = ["5s", -1, nan, inf, timedelta.max, True, 10**400, 10**5000]
+TIME = ["now", 5, NAIVE]
+STATUS = [1, "NEW", Other.X]
+WORKFLOW = ["orders", None, 5, [orders]]
+URL = [5, b"memory://x", "", ["memory://x"], "shop.db", "/srv/shop.db"]
+WITHIN = [5, "session", object(), b"text"]
+REASON: dict[str, list[Any]] = {"reason": [5, "", b"text"], "by": [5, None, "", "x" * 300, "a\0"]}
+WAITING: dict[str, list[Any]] = {"timeout": DURATION, "through_errors": FLAG}
+CALLING: dict[str, list[Any]] = {
+    "function": ["nothing", None, 5, finish],
+    "message": [5, None, b"no json", Order()],
+    "timeout": DURATION,
+    "idempotency_key": [5, b"text", "", "x" * 300],
+}
