@@ -8,77 +8,14 @@ from typing import Literal
 import msgspec
 import pytest
 
-from tests.unit.bench import AtWork, Bench, triggered
-from tests.unit.parcels import Parcel, ParcelRun, Parcels, Stage, packing, parcels
-from workflow_ray import Fatal, FunctionCall, Handle, Proceed, Retry, Run, RunState, resource
+from tests.unit.bench import Bench, triggered
+from tests.unit.parcels import Parcel, ParcelRun, Stage, packing, parcels
+from tests.unit.roles.deleting import GROUP, SECRET, completed, data_role, kept, scrubbed
+from workflow_ray import Fatal, FunctionCall, Proceed, Retry, Run, RunState, resource
 from workflow_ray.client.dead_letters import DATA
 from workflow_ray.definition import Workflow
 from workflow_ray.errors import ControlRefused, DataDeleted, UnreadableData
-from workflow_ray.records import (
-    Cause,
-    MessageQuery,
-    NewSetAside,
-    Record,
-    Role,
-    RunId,
-    SetAsideEvent,
-    SetAsideKey,
-    SetAsideQuery,
-    Version,
-    WriteGroup,
-    data_group,
-    hooks_group,
-)
-from workflow_ray.roles.hook_log import event_id_of
-
-GROUP = data_group("parcels")
-SECRET = "Jane Doe, 5 Elm Street"
-
-
-def scrubbed() -> tuple[Parcels, list[str]]:
-    """A workflow with a scrubber, and what the scrubber was called with."""
-    workflow, called = packing(), list[str]()
-
-    @workflow.scrub
-    async def scrub(run: ParcelRun) -> Parcel:
-        called.append(run.data.label)
-        return Parcel(weight=run.data.weight, label="removed")
-
-    return workflow, called
-
-
-async def data_role(bench: Bench) -> AtWork:
-    return await bench.start(Role(GROUP))
-
-
-async def completed(bench: Bench, workflow: Parcels) -> Handle[Parcel, Stage]:
-    """A completed run with a secret."""
-    await bench.publisher()
-    await bench.consumer(Stage.NEW)
-    client = bench.client(workflow)
-    labels = {"tenant": "acme"}
-    handle = await client.trigger("p-1", Parcel(weight=3, label=SECRET), labels=labels)
-    await bench.pass_time()
-    assert (await handle.get()).run_state is RunState.COMPLETED
-    return handle
-
-
-async def kept(bench: Bench, handle: Handle[Parcel, Stage]) -> bytes:
-    """Everything that is kept of a run."""
-    stored = [
-        *await bench.store.lookup([handle.run_id]),
-        *await bench.store.history(handle.run_id),
-        *await bench.store.messages(MessageQuery(run_ids=(handle.run_id,))),
-        *await bench.store.results([handle.run_id]),
-        *await bench.store.set_aside(SetAsideQuery(group=GROUP)),
-        *await bench.store.set_aside(SetAsideQuery(group=hooks_group("parcels"))),
-    ]
-    return b"".join(
-        msgspec.json.encode(list(msgspec.structs.astuple(each)))
-        + b"".join(field for field in msgspec.structs.astuple(each) if isinstance(field, bytes))
-        for each in stored
-        if each is not None
-    )
+from workflow_ray.records import Cause, Record, Role, RunId, SetAsideQuery
 
 
 async def test_without_a_scrubber_nothing_of_the_data_is_kept() -> None:
@@ -294,89 +231,6 @@ async def test_a_scrubber_that_kills_its_process_uses_up_its_attempts_and_others
         (letter,) = [each async for each in bench.client(workflow).dead_letters()]
         assert (
             "the process died while scrubber ran, and its attempts (2) are used up" in letter.error
-        )
-
-
-async def test_what_a_hook_has_left_behind_is_deleted_too() -> None:
-    workflow = packing()
-
-    @workflow.on_complete(retry=Retry(attempts=1))
-    async def thank(run: ParcelRun) -> None:
-        raise ValueError(f"can't write to {run.data.label}")
-
-    async with Bench(workflow) as bench:
-        await bench.start(Role(hooks_group("parcels")))
-        handle = await completed(bench, workflow)
-        (letter,) = [each async for each in bench.client(workflow).dead_letters()]
-        assert SECRET in letter.error
-        await data_role(bench)
-        await handle.delete_data()
-        await bench.pass_time(1)
-        assert [each async for each in bench.client(workflow).dead_letters()] == []
-        assert SECRET.encode() not in await kept(bench, handle)
-
-
-async def test_what_a_hook_of_earlier_code_has_left_behind_is_deleted_too() -> None:
-    workflow = packing()
-    assert not workflow.checked().hooks
-    async with Bench(workflow) as bench:
-        handle = await completed(bench, workflow)
-        entry = NewSetAside(
-            key=SetAsideKey(hooks_group("parcels"), 0, 7),
-            event_id=event_id_of(handle.run_id, Version(2)),
-            event=msgspec.json.encode(SetAsideEvent(hooks=("thank",))),
-            attempt=1,
-            error=f"can't write to {SECRET}",
-            retry_in=None,
-        )
-        await bench.store.store([WriteGroup(set_aside=(entry,))])
-        assert SECRET.encode() in await kept(bench, handle)
-        await data_role(bench)
-        await handle.delete_data()
-        await bench.pass_time(1)
-        assert SECRET.encode() not in await kept(bench, handle)
-
-
-async def test_a_hook_that_fails_after_the_deletion_leaves_nothing() -> None:
-    workflow = packing()
-    goes_on = asyncio.Event()
-
-    @workflow.on_complete(retry=Retry(attempts=1))
-    async def thank(run: ParcelRun) -> None:
-        await goes_on.wait()
-        raise ValueError(f"can't write to {run.data.label}")
-
-    async with Bench(workflow) as bench:
-        await bench.start(Role(hooks_group("parcels")))
-        handle = await completed(bench, workflow)
-        await data_role(bench)
-        await handle.delete_data()
-        await bench.pass_time(1)
-        assert (await handle.get()).run_state is RunState.DATA_DELETED
-        goes_on.set()
-        await bench.pass_time(1)
-        assert [each async for each in bench.client(workflow).dead_letters()] == []
-        assert SECRET.encode() not in await kept(bench, handle)
-
-
-async def test_a_hook_that_comes_too_late_is_not_called(caplog: pytest.LogCaptureFixture) -> None:
-    workflow = packing()
-    called = list[str]()
-
-    @workflow.on_complete
-    async def thank(run: ParcelRun) -> None:
-        called.append(run.foreign_id)
-
-    async with Bench(workflow) as bench:
-        handle = await completed(bench, workflow)
-        await data_role(bench)
-        await handle.delete_data()
-        await bench.pass_time(1)
-        await bench.start(Role(hooks_group("parcels")))
-        await bench.pass_time(1)
-        assert not called
-        assert (
-            f"the data of run {handle.run_id} was deleted; its hooks are not called" in caplog.text
         )
 
 
