@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from tests.end_to_end.letters import Letter, LetterStatus, letters
 from workflow_ray import Runtime
+from workflow_ray_adapters.sql.postgresql import watch
 
 ROWS = "SELECT, INSERT, UPDATE, DELETE"
 
@@ -48,17 +49,22 @@ async def as_administrator(
     await engine.dispose()
 
 
-async def test_on_postgresql_a_user_of_rows_runs_workflows(postgres_url: str, user: str) -> None:
+async def test_on_postgresql_a_user_of_rows_runs_workflows(
+    postgres_url: str, user: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(watch, "TEST", 0.01)
     await run_letter(postgres_url)
     async with as_administrator(
         postgres_url.replace("postgresql", "postgresql+asyncpg", 1),
         before=[
             f"CREATE ROLE {user} LOGIN PASSWORD 'x'",
             f"GRANT {ROWS} ON ALL TABLES IN SCHEMA public TO {user}",
+            "REVOKE EXECUTE ON FUNCTION pg_terminate_backend FROM PUBLIC",
         ],
         after=[f"DROP OWNED BY {user}", f"DROP ROLE {user}"],
     ):
         await run_letter(of_user(postgres_url, user))
+        assert "permission denied" not in caplog.text
 
 
 async def test_on_mariadb_a_user_of_rows_runs_workflows(mariadb_url: str, user: str) -> None:

@@ -13,7 +13,7 @@ from uuid import uuid4
 from sqlalchemy import ColumnElement, Executable, func, literal, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from workflow_ray.errors import StoreError, StoreInUse
+from workflow_ray.errors import AccessDenied, StoreError, StoreInUse
 from workflow_ray_adapters.sql.notifications import ALL, Notification
 from workflow_ray_adapters.sql.postgresql.channel import Channel
 from workflow_ray_adapters.sql.postgresql.connections import PAUSE
@@ -202,7 +202,9 @@ class Watch:
             self._is_deaf = False
 
     async def _end_stalled(self) -> None:
-        ended = await self._execute(end_stalled.bindparams(seconds=PAUSE))
+        ended = 0
+        with suppress(AccessDenied):  # the user may not end sessions; another process's may
+            ended = await self._execute(end_stalled.bindparams(seconds=PAUSE))
         if ended:
             log.warning(
                 "%s: %d sessions were ended, because their clients stopped within a transaction",
