@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Generic, Literal, TypeAlias, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, PydanticUndefinedAnnotation, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
@@ -12,7 +12,6 @@ from workflow_ray.definition.fidelity import difference, flaw_at
 from workflow_ray.errors import InvalidInput
 
 T = TypeVar("T")
-Warnings: TypeAlias = Literal["error"] | bool
 
 SHOWN = 3
 """The number of flaws that an error lists."""
@@ -50,9 +49,10 @@ class ValueCodec(Generic[T]):
             )
         reads_back = self._reads_back is not None and self._reads_back(data)
         # it takes a third of the time without warnings, and such data causes none
-        warnings: Warnings = False if reads_back else "error"
         try:
-            encoded = self._to_json(data, by_alias=False, round_trip=True, warnings=warnings)
+            encoded = self._to_json(
+                data, by_alias=False, round_trip=True, warnings=False if reads_back else "error"
+            )
         except PydanticSerializationError as error:
             raise InvalidInput(self._what, _why(error)) from None
         except (

@@ -37,7 +37,7 @@ class Park:
     flow: FlowControl[Any, Any]
 
 
-@dataclass(slots=True)  # as Next
+@dataclass(slots=True)  # it takes twice as long to make a frozen one
 class Returned:
     """The function has returned a status or a halt of its annotation, or was not called (Park).
 
