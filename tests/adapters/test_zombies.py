@@ -8,16 +8,16 @@ import asyncio
 import os
 import random
 import signal
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
+from subprocess import Popen
 from typing import TypeAlias
 
 import pytest
 
+from tests.adapters.holders import holder
 from tests.adapters.zombie import transition
 from tests.servers import processes
 from workflow_ray.ports import Records, SystemClock, persist, records_adapter
@@ -102,28 +102,19 @@ async def test_a_process_stopped_anywhere_in_a_transaction_writes_nothing_more(
             await goes_on_in_vain(store, process, role)
 
 
-@contextmanager
-def zombie(url: str, role: Role, *, writes: int) -> Generator[subprocess.Popen[str]]:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    arguments = [url, role.group, str(role.shard), str(role.shards), str(writes)]
-    command = [sys.executable, "-m", "tests.adapters.zombie", *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
-        try:
-            assert process.stdout
-            assert process.stdout.readline() == "holds the role\n"
-            yield process
-        finally:
-            process.kill()
+def zombie(url: str, role: Role, *, writes: int) -> AbstractContextManager[Popen[str]]:
+    arguments = (url, role.group, str(role.shard), str(role.shards), str(writes))
+    return holder("tests.adapters.zombie", *arguments)
 
 
-async def has_written(store: Records, process: subprocess.Popen[str]) -> None:
+async def has_written(store: Records, process: Popen[str]) -> None:
     """Wait until the process has written under its fence."""
     before = await stored_rows(store)
     while await stored_rows(store) == before:
         assert process.poll() is None, "it should write"
 
 
-async def goes_on_in_vain(store: Records, process: subprocess.Popen[str], role: Role) -> None:
+async def goes_on_in_vain(store: Records, process: Popen[str], role: Role) -> None:
     """`role` is acquired, and writes the rows that the stopped process would write."""
     fence = await persist(partial(store.acquire, role), CLOCK, "successor")
     await persist(partial(store.store, [transition(fence, 1)]), CLOCK, "successor")

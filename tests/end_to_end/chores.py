@@ -19,6 +19,7 @@ from typing import Literal
 import pytest
 from pydantic import BaseModel
 
+from tests.end_to_end.gate import is_held
 from tests.end_to_end.serving import serve
 from workflow_ray import Repeat, Run, Status, Workflow
 from workflow_ray.ports import SystemClock
@@ -76,17 +77,8 @@ async def execute(run: Run[Chore, ChoreStatus]) -> None:
         time.sleep(run.data.seconds)  # an async step should not do this, but steps of users do
     else:
         await asyncio.sleep(run.data.seconds)
-    while run.data.waits and is_held():
+    while run.data.waits and is_held(JOURNAL):
         await asyncio.sleep(0.01)  # between two looks at the gate
-
-
-def held(journal: Path) -> Path:
-    """The file that holds up the steps that wait."""
-    return journal.with_name("held")
-
-
-def is_held() -> bool:
-    return any(held(journal).exists() for journal in JOURNAL)
 
 
 class JumpingClock(SystemClock):

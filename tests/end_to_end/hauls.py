@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias
 
 from pydantic import BaseModel
 
+from tests.end_to_end.gate import is_held
 from tests.end_to_end.serving import serve
 from workflow_ray import Run, Status, Stay, Workflow
 
@@ -39,7 +40,7 @@ hauls = Workflow("hauls", Haul, HaulStatus, entry=(HaulStatus.DRIVING, HaulStatu
 async def load(run: HaulRun) -> Literal[HaulStatus.DRIVING]:
     note("load", run)
     run.data.loaded = True
-    while is_held() and not run.cancelled.is_set():
+    while is_held(JOURNAL) and not run.cancelled.is_set():
         await asyncio.sleep(0.01)
     note("overtaken" if run.cancelled.is_set() else "loaded", run)
     return HaulStatus.DRIVING
@@ -48,7 +49,7 @@ async def load(run: HaulRun) -> Literal[HaulStatus.DRIVING]:
 @hauls.step(HaulStatus.DRIVING)
 def drive(run: HaulRun) -> Literal[HaulStatus.ARRIVED]:
     note("drive", run)
-    while is_held() and not run.cancelled.is_set():
+    while is_held(JOURNAL) and not run.cancelled.is_set():
         time.sleep(0.01)  # between two looks at the gate, in a thread that it may block
     note("overtaken" if run.cancelled.is_set() else "driven", run)
     return HaulStatus.ARRIVED
@@ -65,15 +66,6 @@ async def tow(run: HaulRun) -> Literal[HaulStatus.WAITING]:
 @hauls.child(HaulStatus.WAITING, hauls)
 async def towed(run: HaulRun, trailer: HaulRun) -> Stay:
     return Stay()
-
-
-def held(journal: Path) -> Path:
-    """The file that holds up steps."""
-    return journal.with_name("held")
-
-
-def is_held() -> bool:
-    return any(held(journal).exists() for journal in JOURNAL)
 
 
 def note(what: str, run: HaulRun) -> None:

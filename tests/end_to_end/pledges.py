@@ -11,6 +11,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
+from tests.end_to_end.gate import is_held
 from tests.end_to_end.serving import serve
 from workflow_ray import Run, Status, Workflow
 
@@ -40,7 +41,7 @@ PledgeRun = Run[Pledge, PledgeStatus]
 @pledges.callback(PledgeStatus.OPEN)
 async def keep(run: PledgeRun, message: Promise) -> Literal[PledgeStatus.KEPT]:
     note(f"begun {message.text}")
-    while message.slow and any(held(journal).exists() for journal in JOURNAL):
+    while message.slow and is_held(JOURNAL):
         await asyncio.sleep(0.01)
     run.data.kept = message.text
     note(f"done {message.text}")
@@ -51,11 +52,6 @@ async def keep(run: PledgeRun, message: Promise) -> Literal[PledgeStatus.KEPT]:
 async def expire(run: PledgeRun) -> Literal[PledgeStatus.EXPIRED]:
     note(f"expired {run.foreign_id}")
     return PledgeStatus.EXPIRED
-
-
-def held(journal: Path) -> Path:
-    """The file that holds up slow calls."""
-    return journal.with_name("held")
 
 
 def note(what: str) -> None:

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.chores import Chore, ChoreStatus, chores, held
+from tests.end_to_end.chores import Chore, ChoreStatus, chores
+from tests.end_to_end.gate import held
 from tests.end_to_end.pledges import Pledge, PledgeStatus, pledges
 from tests.end_to_end.workers import AT_ONCE, POLL, WorkerProcess, worker_of, workers
 from workflow_ray import (

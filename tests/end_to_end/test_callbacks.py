@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end import pledges
+from tests.end_to_end.gate import held
 from tests.end_to_end.pledges import Pledge, PledgeStatus, Promise, keep
 from tests.end_to_end.workers import WorkerProcess, until, worker_of, workers
 from workflow_ray import Client, Handle, Run, Trigger, connect
@@ -38,7 +39,7 @@ def process_of(journal: Path, some: list[WorkerProcess]) -> WorkerProcess:
 
 async def call_slowly(client: Pledges, journal: Path) -> "asyncio.Task[Run[Pledge, PledgeStatus]]":
     """Begin a call whose function does not end before `held` is removed."""
-    pledges.held(journal).touch()
+    held(journal).touch()
     await client.trigger("one", Pledge())
     call = asyncio.create_task(client.callback(keep, "one", SLOW, idempotency_key="k"))
     await until(lambda: count(journal, "begun"))
@@ -69,7 +70,7 @@ async def test_a_callback_whose_worker_is_killed_is_answered_by_the_next_one(
     ):
         call = await call_slowly(client, journal)
         await worker.kill()
-        pledges.held(journal).unlink()
+        held(journal).unlink()
         await worker.start()
         await check_kept(client, await call)
         assert count(journal, "done") == 1
@@ -81,7 +82,7 @@ async def test_a_caller_that_gives_up_gets_the_answer_later_by_its_key(tmp_path:
         async with connect(pledges.pledges, records=url) as client:
             call = await call_slowly(client, journal)
             call.cancel()
-            pledges.held(journal).unlink()
+            held(journal).unlink()
             await client.handle((await client.latest("one")).run_id).wait(timeout=30)
         async with connect(pledges.pledges, records=url) as client:
             run = await client.callback(keep, "one", SLOW, idempotency_key="k")
@@ -101,7 +102,7 @@ async def test_of_a_process_that_was_stopped_and_its_successor_one_answers(
         stopped = process_of(journal, pair)
         stopped.freeze()
         await until(lambda: len(processes(journal, "begun")) == 2)  # the other has the role now
-        pledges.held(journal).unlink()
+        held(journal).unlink()
         run = await call
         stopped.send(signal.SIGCONT)
         await until(lambda: len(processes(journal, "done")) == 2)

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import pytest
 
 from tests.end_to_end import hauls
+from tests.end_to_end.gate import held
 from tests.end_to_end.hauls import Haul, HaulStatus
 from tests.end_to_end.workers import WorkerProcess, until, workers
 from workflow_ray import Client, Handle, RunState, connect
@@ -44,7 +45,7 @@ class Yard:
 
     async def under_way(self, foreign_id: str = "one") -> Handle[Haul, HaulStatus]:
         """Start a run, and return when its step has begun, which ends when `let_go` is called."""
-        hauls.held(self.journal).touch()
+        held(self.journal).touch()
         handle = await self.client.trigger(foreign_id, Haul())
         await self.noted("load", foreign_id)
         return handle
@@ -53,7 +54,7 @@ class Yard:
         await until(lambda: hauls.noted(self.journal, what, foreign_id) == times)
 
     def let_go(self) -> None:
-        hauls.held(self.journal).unlink()
+        held(self.journal).unlink()
 
     async def restart(self) -> None:
         await self.worker.kill()

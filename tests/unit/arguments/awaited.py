@@ -9,6 +9,7 @@ from tests.unit.arguments.values import (
     CALLING,
     COUNT,
     DURATION,
+    FILTER,
     FLAG,
     LABELS,
     MIDNIGHT,
@@ -33,7 +34,12 @@ from tests.unit.arguments.world import (
     noted,
     orders,
 )
-from workflow_ray import RunState, Trigger, connect
+from workflow_ray import Trigger, connect
+
+
+def wrong_trigger(*arguments: Any, **options: Any) -> Trigger[Any, Any]:
+    return Trigger(*arguments, **options)
+
 
 AWAITED: dict[str, tuple[Callable[[World], Callable[..., Any]], dict[str, Any], Wrong]] = {
     "Run.once": (
@@ -67,9 +73,9 @@ AWAITED: dict[str, tuple[Callable[[World], Callable[..., Any]], dict[str, Any], 
                 Trigger("1", Order()),
                 [5],
                 ["text"],
-                [Trigger(5, Order())],  # type: ignore[arg-type]  # it is wrong
+                [wrong_trigger(5, Order())],
                 [Trigger("1", Order(), start_at=Other.X)],
-                [Trigger("1", Order(), delay="soon")],  # type: ignore[arg-type]  # it is wrong
+                [wrong_trigger("1", Order(), delay="soon")],
                 [Trigger("1", Order(), labels={"": "x"})],
             ],
         },
@@ -81,16 +87,7 @@ AWAITED: dict[str, tuple[Callable[[World], Callable[..., Any]], dict[str, Any], 
         lambda world: world.client.runs,
         {},
         {
-            "status": [*STATUS, [Other.X], [1], {"NEW"}],
-            "run_state": [1, "PAUSED", ["PAUSED"], {RunState}],
-            "foreign_id": TEXT_OR_NONE,
-            "created_from": TIME,
-            "created_before": TIME,
-            "updated_before": TIME,
-            "failed": FLAG,
-            "parent": [5, b"text"],
-            "child": [5, b"text"],
-            "labels": LABELS,
+            **FILTER,
             "newest_first": FLAG,
             "page_size": [*COUNT, None],
         },
@@ -102,16 +99,7 @@ AWAITED: dict[str, tuple[Callable[[World], Callable[..., Any]], dict[str, Any], 
             "action": ["fold", None, 5, ["pause"]],
             **REASON,
             "to": [*STATUS, At.DONE],  # only a move has it
-            "status": [*STATUS, [Other.X], [1], {"NEW"}],
-            "run_state": [1, "PAUSED", ["PAUSED"], {RunState}],
-            "failed": FLAG,
-            "foreign_id": TEXT_OR_NONE,
-            "created_from": TIME,
-            "created_before": TIME,
-            "updated_before": TIME,
-            "parent": [5, b"text"],
-            "child": [5, b"text"],
-            "labels": LABELS,
+            **FILTER,
             "dry_run": FLAG,
         },
     ),

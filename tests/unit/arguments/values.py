@@ -5,9 +5,10 @@ from math import inf, nan
 from typing import Any
 
 from tests.unit.arguments.world import Order, Other, finish, orders
+from workflow_ray import RunState
 
-NAIVE = datetime(2026, 1, 1)  # noqa: DTZ001  it is a wrong argument
 MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC)
+NAIVE = MIDNIGHT.replace(tzinfo=None)
 TEXT = [5, None, b"text"]
 TEXT_OR_NONE = [5, b"text"]
 FLAG = ["no", 1, None]
@@ -35,4 +36,16 @@ CALLING: dict[str, list[Any]] = {
     "message": [5, None, b"no json", Order()],
     "timeout": DURATION,
     "idempotency_key": [5, b"text", "", "x" * 300],
+}
+FILTER: dict[str, list[Any]] = {
+    "status": [*STATUS, [Other.X], [1], {"NEW"}],
+    "run_state": [1, "PAUSED", ["PAUSED"], {RunState}],
+    "foreign_id": TEXT_OR_NONE,
+    "created_from": TIME,
+    "created_before": TIME,
+    "updated_before": TIME,
+    "failed": FLAG,
+    "parent": [5, b"text"],
+    "child": [5, b"text"],
+    "labels": LABELS,
 }

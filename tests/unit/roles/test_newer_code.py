@@ -15,15 +15,21 @@ from tests.unit.roles.rolling import (
     old_code,
     stored,
 )
-from workflow_ray import RunState, Workflow
+from workflow_ray import Handle, RunState, Workflow
 from workflow_ray.errors import UnreadableData
+
+
+async def at_work(bench: Bench) -> Handle[Kilograms, Leg]:
+    """A run of old code, whose first step the bench's code is to take."""
+    handle = await bench.client(old_code()).trigger("1", Kilograms(weight=3))
+    await bench.publisher()
+    await bench.consumer(Leg.PICKED)
+    return handle
 
 
 async def test_a_run_of_old_code_goes_on_in_new_code_and_is_stored_in_its_version() -> None:
     async with Bench(new_code()) as bench:
-        handle = await bench.client(old_code()).trigger("1", Kilograms(weight=3))
-        await bench.publisher()
-        await bench.consumer(Leg.PICKED)
+        handle = await at_work(bench)
         await bench.pass_time()
         record = await stored(bench, handle.run_id)
         assert (record.status, record.data_version) == (Leg.PACKED.value, 2)
@@ -46,9 +52,7 @@ async def test_a_migrated_run_whose_step_changes_nothing_is_stored_in_the_new_ve
         return Leg.PACKED
 
     async with Bench(workflow) as bench:
-        handle = await bench.client(old_code()).trigger("1", Kilograms(weight=3))
-        await bench.publisher()
-        await bench.consumer(Leg.PICKED)
+        handle = await at_work(bench)
         await bench.pass_time()
         record = await stored(bench, handle.run_id)
         assert (record.status, record.data_version) == (Leg.PACKED.value, 2)
@@ -70,9 +74,7 @@ async def test_a_migration_that_raises_pauses_the_run_and_readers_get_unreadable
         raise KeyError("SECRET")
 
     async with Bench(new_code(wrong)) as bench:
-        handle = await bench.client(old_code()).trigger("1", Kilograms(weight=3))
-        await bench.publisher()
-        await bench.consumer(Leg.PICKED)
+        handle = await at_work(bench)
         await bench.pass_time(60)
         record = await stored(bench, handle.run_id)
         assert (record.run_state, record.data_version) == (RunState.PAUSED, 1)

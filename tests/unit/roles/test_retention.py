@@ -7,8 +7,9 @@ from typing import Literal
 
 import pytest
 
-from tests.unit.bench import AtWork, Bench, triggered
+from tests.unit.bench import Bench, triggered
 from tests.unit.parcels import Parcel, ParcelRun, Parcels, Stage
+from tests.unit.roles.deleting import GROUP, data_role
 from workflow_ray import Retention, RunState, TriggerOutcome, Workflow, resource
 from workflow_ray.engine.next_version import Next
 from workflow_ray.errors import RoleLost, RunNotFound
@@ -21,13 +22,11 @@ from workflow_ray.records import (
     RunId,
     RunQuery,
     WriteGroup,
-    data_group,
     new_write_id,
 )
 from workflow_ray.roles import retention as retaining
 from workflow_ray.testing import FakeClock
 
-GROUP = data_group("parcels")
 HOUR, DAY = 3600.0, 86_400.0
 ALL = RunQuery(workflow="parcels", limit=10_000)
 
@@ -40,10 +39,6 @@ def parcels_kept(retention: Retention) -> Parcels:
         return Stage.DONE
 
     return workflow
-
-
-async def data_role(bench: Bench) -> AtWork:
-    return await bench.start(Role(GROUP))
 
 
 async def pass_long(bench: Bench, seconds: float) -> None:

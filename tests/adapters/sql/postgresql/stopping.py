@@ -13,7 +13,7 @@ import sys
 from functools import partial
 from typing import Any
 
-import asyncpg  # type: ignore[import-untyped]  # it says no types
+import asyncpg  # type: ignore[import-untyped]  # the driver has no type hints
 
 from tests.adapters.zombie import transition
 from workflow_ray.ports import SystemClock, persist
@@ -30,32 +30,31 @@ async def live(url: str, prepared: int) -> int:
     async with PostgresqlAdapter().open_records(url, clock=clock, exclusive=False) as store:
         fence = await store.acquire(ROLE)
         print("holds the role", flush=True)
-        stops = stop_after(prepared)
+        seen = stop_after(prepared)
         write = partial(store.store, [transition(fence, 1)])
         (answer,) = await persist(write, clock, "stopping")
         print(type(answer).__name__)
-        return 0 if stops else NEVER
+        return 0 if len(seen) >= prepared else NEVER
 
 
 def stop_after(prepared: int) -> list[str]:
-    """Stop the process once that many statements were prepared in transactions. Returns a list that
-    has the last one then.
+    """Stop the process once that many statements were prepared in transactions. Returns the list of
+    those that were.
     """
     driver: Any = asyncpg.Connection
     prepare = driver.prepare
-    seen, stops = list[str](), list[str]()
+    seen = list[str]()
 
     async def stopping(connection: Any, query: str, **options: Any) -> Any:
         statement = await prepare(connection, query, **options)
         if connection.is_in_transaction():
             seen.append(query)
             if len(seen) == prepared:
-                stops.append(query)
                 os.kill(os.getpid(), signal.SIGSTOP)
         return statement
 
     driver.prepare = stopping
-    return stops
+    return seen
 
 
 if __name__ == "__main__":

@@ -4,14 +4,12 @@ import asyncio
 import os
 import random
 import signal
-import subprocess
-import sys
-from collections.abc import Generator
-from contextlib import contextmanager
 from functools import partial
+from subprocess import Popen
 
 import pytest
 
+from tests.adapters.holders import holder
 from tests.adapters.sql.postgresql import stopping
 from tests.adapters.zombie import transition
 from workflow_ray.ports import Records, SystemClock, persist
@@ -45,7 +43,7 @@ async def stops_and_loses(store: Records, url: str, prepared: int) -> bool:
     """Have a process stop after that many prepared statements, take its role over, and write what
     it would write. Returns False: it has fewer statements.
     """
-    with running(url, prepared) as process:
+    with holder(stopping.__name__, url, str(prepared)) as process:
         if await ended_or_stopped(process) != os.CLD_STOPPED:
             assert process.wait() == stopping.NEVER
             return False
@@ -58,21 +56,8 @@ async def stops_and_loses(store: Records, url: str, prepared: int) -> bool:
         return True
 
 
-async def ended_or_stopped(process: subprocess.Popen[str]) -> int:
+async def ended_or_stopped(process: Popen[str]) -> int:
     options = os.WSTOPPED | os.WEXITED | os.WNOWAIT
     found = await asyncio.to_thread(os.waitid, os.P_PID, process.pid, options)
     assert found is not None
     return found.si_code
-
-
-@contextmanager
-def running(url: str, prepared: int) -> Generator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", stopping.__name__, url, str(prepared)]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
-        try:
-            assert process.stdout
-            assert process.stdout.readline() == "holds the role\n"
-            yield process
-        finally:
-            process.kill()
