@@ -242,7 +242,7 @@ class Consumer:
             self._results,
             resources,
             self._clock,
-            self._intake.look_up,
+            self._intake.records.look_up,
             self._spawn,
             self._work.transactions,
         )
@@ -251,7 +251,7 @@ class Consumer:
             self._calls.outcome,
             self._calls.ended(self._ended),
             self._overtaken,
-            self._intake.look_up,
+            self._intake.records.look_up,
             self._results.flush,
             self._spawn,
             resources.context,

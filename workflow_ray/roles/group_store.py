@@ -13,7 +13,9 @@ from workflow_ray.records import (
     Fence,
     MessageGone,
     Position,
+    RunId,
     Stored,
+    Version,
     WriteGroup,
     WriteResult,
 )
@@ -25,16 +27,21 @@ log = logging.getLogger(__name__)
 
 Refuse: TypeAlias = Callable[[Attempt, str], Result]
 """Makes the result that replaces one that the store refuses, for a reason."""
+Wrote: TypeAlias = Callable[[RunId, Version], None]
+"""Called with each version that was written."""
 
 
 class GroupStore:
     """Stores groups of results under the fence of a role."""
 
-    def __init__(self, fence: Fence, store: RecordStore, clock: Clock, refuse: Refuse) -> None:
+    def __init__(
+        self, fence: Fence, store: RecordStore, clock: Clock, refuse: Refuse, wrote: Wrote
+    ) -> None:
         self._fence = fence
         self._store = store
         self._clock = clock
         self._refuse = refuse
+        self._wrote = wrote
 
     async def store(
         self, batch: Sequence[Result], rows: tuple[Position, ...], events: tuple[Event, ...]
@@ -72,7 +79,9 @@ class GroupStore:
             return await self._store_refused(batch, rows, events, error)
         replacing = list[Result]()
         for result, written in zip(writing, answer.results, strict=True):
-            if not isinstance(written, Stored):
+            if isinstance(written, Stored):
+                self._wrote(written.run_id, written.version)
+            else:
                 replacing += self._refused(result, written)
             if result.answer is not None:
                 result.set_answer(written)

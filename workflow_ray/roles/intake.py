@@ -1,14 +1,13 @@
 """The intake of a consumer: it receives events, and decides by the records which ones matter."""
 
 import logging
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import takewhile
 
 from workflow_ray.engine.events import has_messages, is_ahead, is_cascade, is_current
 from workflow_ray.engine.transition import AnyFunction
 from workflow_ray.ports import Clock, EventStreamer, RecordStore, persist
 from workflow_ray.records import (
-    NO_VERSION,
     Arrivals,
     Event,
     Message,
@@ -19,6 +18,7 @@ from workflow_ray.records import (
     Topic,
 )
 from workflow_ray.roles.attempt import Attempt, Phase
+from workflow_ray.roles.event_records import EventRecords, Written, is_overwritten
 from workflow_ray.roles.functions import Functions
 from workflow_ray.roles.inboxes import NOTHING, Inboxes, NextMessages
 from workflow_ray.roles.partition import Partition
@@ -45,9 +45,9 @@ class Intake:
         self._topic = topic
         self._functions = functions
         self._step = functions.step
+        self.records = EventRecords(role, records, clock)
         self._inboxes = Inboxes(role, records, clock)
         self._partitions = partitions
-        self._records = records
         self._events = events
         self._clock = clock
         self._results = results
@@ -86,22 +86,34 @@ class Intake:
             await self._results.flush()
         return arrivals
 
-    async def judge(self, received: Sequence[Received]) -> tuple[list[Attempt], list[Received]]:
+    async def judge(
+        self, received: Sequence[Received], written: Written
+    ) -> tuple[list[Attempt], list[Received]]:
         """Take events in hand, in order, and make attempts of those for which there is work.
 
         A message goes before the step. An event for a run that has an attempt in hand waits for it.
+
+        Args:
+            received: The events.
+            written: What the role has written since it began to receive them, also from now on.
 
         Returns:
             The attempts, and the events that are left for the next call, because their records or
             their messages were not read yet.
         """
-        answered = await self._with_records(received)
+        answered = await self.records.of(received, written)
         messages = await self._messages_of(
             [record for _, record in answered if record is not None and record.messages]
         )
-        if messages.unread:
+        if messages.unread or written:
             answered = list(
-                takewhile(lambda pair: pair[0].event.run_id not in messages.unread, answered)
+                takewhile(
+                    lambda pair: (
+                        pair[0].event.run_id not in messages.unread
+                        and not is_overwritten(pair[1], written)
+                    ),
+                    answered,
+                )
             )
         now = self._clock.monotonic()
         attempts = [
@@ -112,44 +124,6 @@ class Intake:
         if len(attempts) < len(answered):
             self._results.touch()
         return attempts, list(received[len(answered) :])
-
-    async def _with_records(
-        self, received: Sequence[Received]
-    ) -> list[tuple[Received, Record | None]]:
-        """Return a prefix of the events, each with a record that is new enough."""
-        if not any(is_ahead(item.event, item.record) for item in received):
-            # this is usual if the store also holds the stream
-            return [(item, item.record) for item in received]
-        found = await self.look_up(
-            [item.event.run_id for item in received if item.record is None], fresh=False
-        )
-        known = [
-            (item, item.record or found[item.event.run_id]) for item in _answered(received, found)
-        ]
-        # the record was read from a snapshot older than the event, or may have been
-        ahead = [item.event.run_id for item, record in known if _may_be_old(item, record)]
-        newest = await self.look_up(ahead, fresh=True)
-        answered: list[tuple[Received, Record | None]] = []
-        for item, record in known:
-            run_id = item.event.run_id
-            if _may_be_old(item, record):
-                if run_id not in newest:
-                    break
-                record = newest[run_id]
-            answered.append((item, record))
-        return answered
-
-    async def look_up(
-        self, run_ids: Sequence[RunId], *, fresh: bool = False
-    ) -> dict[RunId, Record | None]:
-        """Read the records of these runs. The store may return only those of the first ones."""
-        ids = list(dict.fromkeys(run_ids))
-        if not ids:
-            return {}
-        records = await persist(
-            lambda: self._records.lookup(ids, fresh=fresh), self._clock, self._role
-        )
-        return dict(zip(ids, records, strict=False))
 
     async def _messages_of(self, records: Sequence[Record]) -> NextMessages:
         """Read the next message of each run that is at this role's status."""
@@ -233,11 +207,18 @@ class Intake:
         while settled:
             for old in settled:
                 old.is_looked_at = False
-            found = await self.look_up([old.record.run_id for old in settled], fresh=True)
-            messages = await self._messages_of(
-                [record for record in found.values() if record is not None and record.messages]
-            )
-            read = found.keys() - messages.unread
+            with self._results.attempts.noting_writes() as written:
+                found = await self.records.look_up(
+                    [old.record.run_id for old in settled], fresh=True
+                )
+                messages = await self._messages_of(
+                    [record for record in found.values() if record is not None and record.messages]
+                )
+            read = {
+                run_id
+                for run_id, record in found.items()
+                if run_id not in messages.unread and not is_overwritten(record, written)
+            }
             now = self._clock.monotonic()
             looked_up = [
                 old for old in settled if old.record.run_id in read and not old.is_looked_at
@@ -283,18 +264,3 @@ class Intake:
                 "the store has no such version of the run any more: was it restored from a backup?",
                 extra=where,
             )
-
-
-def _answered(received: Sequence[Received], found: Collection[RunId]) -> Iterator[Received]:
-    """The events before the first one whose record is missing and was not looked up."""
-    return takewhile(lambda item: item.record is not None or item.event.run_id in found, received)
-
-
-def _may_be_old(item: Received, record: Record | None) -> bool:
-    """Whether the record may have been read from a snapshot older than the event.
-
-    The event of a message has no version that would show it.
-    """
-    if item.event.version == NO_VERSION and item.record is None:
-        return True
-    return is_ahead(item.event, record)

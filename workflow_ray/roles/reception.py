@@ -8,6 +8,7 @@ from contextlib import suppress
 
 from workflow_ray.records import Arrivals, Received, RoleName
 from workflow_ray.roles.attempt import Attempt
+from workflow_ray.roles.event_records import Written
 from workflow_ray.roles.group_commits import BATCH, FULL_PAUSE, ROOM, WINDOW, WINDOW_DATA
 from workflow_ray.roles.intake import Intake
 from workflow_ray.roles.partition import Partition, share
@@ -45,8 +46,9 @@ class Reception:
         async with Interruptible(stop) as until_stopped:
             self._until_stopped = until_stopped
             while not stop.is_set():
-                if arrivals := await until_stopped.wait(self._next):
-                    await self._take(arrivals, stop, until_stopped)
+                with self._results.attempts.noting_writes() as written:
+                    if arrivals := await until_stopped.wait(self._next):
+                        await self._take(arrivals, written, stop, until_stopped)
 
     def receive_claimed(self) -> None:
         """Receive from partitions that were claimed since the current receive began."""
@@ -80,11 +82,15 @@ class Reception:
             await self._results.next_settled().wait()
 
     async def _take(
-        self, arrivals: Arrivals, stop: asyncio.Event, until_stopped: Interruptible
+        self,
+        arrivals: Arrivals,
+        written: Written,
+        stop: asyncio.Event,
+        until_stopped: Interruptible,
     ) -> None:
         rest, cut_off = self._within_share(arrivals.events)
         while rest and not stop.is_set():
-            attempts, rest = await self._intake.judge(rest)
+            attempts, rest = await self._intake.judge(rest, written)
             self._start(attempts)
             if rest:
                 await until_stopped.wait(self._wait_for_room)

@@ -9,6 +9,7 @@ from functools import partial
 from workflow_ray.ports import Clock, EventStreamer
 from workflow_ray.records import Arrivals, Position, Received, Topic
 from workflow_ray.roles.attempt import Attempt
+from workflow_ray.roles.event_records import Written
 from workflow_ray.roles.in_doubt import CHUNK, PAUSE, PartitionsInDoubt
 from workflow_ray.roles.intake import Intake
 from workflow_ray.roles.observation import Observation
@@ -88,22 +89,27 @@ class Recovery:
         ):
             before = sum(partition.progress.next for partition in reading)
             receive = partial(self._intake.receive, reading, reader=self._reader, limit=CHUNK)
-            arrivals = await until_stopped.wait(
-                partial(receive, wait=0.0 if self._pending else PAUSE)
-            )
-            await self._take(arrivals or Arrivals(), stop, until_stopped)
+            with self._results.attempts.noting_writes() as written:
+                arrivals = await until_stopped.wait(
+                    partial(receive, wait=0.0 if self._pending else PAUSE)
+                )
+                await self._take(arrivals or Arrivals(), written, stop, until_stopped)
             if self._pending and sum(partition.progress.next for partition in reading) == before:
                 return  # the pending attempts need not wait for events that can't be read now
 
     async def _take(
-        self, arrivals: Arrivals, stop: asyncio.Event, until_stopped: Interruptible
+        self,
+        arrivals: Arrivals,
+        written: Written,
+        stop: asyncio.Event,
+        until_stopped: Interruptible,
     ) -> None:
         partitions = self._in_doubt.by_number()
         rest: Sequence[Received] = [
             item for item in arrivals.events if self._is_in_doubt(item, partitions)
         ]
         while rest and not stop.is_set():
-            attempts, rest = await self._intake.judge(rest)
+            attempts, rest = await self._intake.judge(rest, written)
             for attempt in attempts:
                 if self._is_suspect(attempt) and not stop.is_set():
                     await until_stopped.wait(partial(asyncio.wait, {self._alone(attempt)}))

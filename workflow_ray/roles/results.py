@@ -12,6 +12,7 @@ from workflow_ray.records import (
     Event,
     Fence,
     Position,
+    Version,
 )
 from workflow_ray.roles.attempt import Attempt, Attempts, Phase
 from workflow_ray.roles.group_commits import BATCH, PINNED, GroupCommits
@@ -42,10 +43,10 @@ class Results(GroupCommits[Result]):
         refuse: Refuse,
     ) -> None:
         super().__init__(fence, group, log_id, store, clock)
-        self._groups = GroupStore(fence, store, clock, refuse)
+        self.attempts = Attempts()
+        self._groups = GroupStore(fence, store, clock, refuse, self.attempts.wrote)
         self._look_again: LookAgain = lambda attempts: None
         self._reserve_ahead: ReserveAhead = lambda pace: 0
-        self.attempts = Attempts()
 
     def begin(
         self,
@@ -133,6 +134,8 @@ class Results(GroupCommits[Result]):
         """Remove attempts whose results are committed, or look at their runs again."""
         looking: list[Attempt] = []
         for attempt in committed:
+            if attempt.is_committed:
+                self.attempts.wrote(attempt.record.run_id, Version(attempt.record.version + 1))
             if not attempt.is_held:
                 self.attempts.remove(attempt)
             elif attempt.phase is not Phase.COMMITTING:
