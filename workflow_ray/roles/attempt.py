@@ -10,7 +10,7 @@ from workflow_ray.definition import CancelledEvent
 from workflow_ray.engine.message_outcomes import was_counted
 from workflow_ray.engine.progress import Progress
 from workflow_ray.engine.transition import AnyFunction
-from workflow_ray.records import Cause, Event, Message, Received, Record, RunId, Version
+from workflow_ray.records import NO_VERSION, Cause, Event, Message, Received, Record, RunId, Version
 from workflow_ray.roles.partition import Partition
 
 if TYPE_CHECKING:
@@ -196,8 +196,9 @@ class Attempts:
 
     @contextmanager
     def noting_writes(self) -> Generator[Mapping[RunId, Version]]:
-        """Note the versions that are written meanwhile. A record that was read meanwhile may be
-        older, and nothing shows that once the attempt that has written is no longer in hand.
+        """Note the runs that are written meanwhile, and their versions. What was read of them
+        meanwhile may be older, and nothing shows that once the attempt that has written is no
+        longer in hand.
         """
         written = dict[RunId, Version]()
         self._noting.append(written)
@@ -207,9 +208,10 @@ class Attempts:
             self._noting = [each for each in self._noting if each is not written]
 
     def wrote(self, run_id: RunId, version: Version) -> None:
-        """Note that the role has written a version of a run."""
+        """Note that the role has written a version of a run. NO_VERSION: only a message of it."""
         for written in self._noting:
-            written[run_id] = version
+            if version > NO_VERSION or run_id not in written:
+                written[run_id] = version
 
     def add(self, attempt: Attempt) -> None:
         self._all[attempt] = None

@@ -9,7 +9,9 @@ from workflow_ray.ports import Clock, RecordStore, persist
 from workflow_ray.records import NO_VERSION, Received, Record, RoleName, RunId, Version
 
 Written: TypeAlias = Mapping[RunId, Version]
-"""The versions that the role itself has written since its read began."""
+"""The versions that the role itself has written since its read began. NO_VERSION: only a message of
+the run.
+"""
 
 
 class EventRecords:

@@ -7,6 +7,7 @@ from typing import TypeAlias
 from workflow_ray.errors import WriteRejected
 from workflow_ray.ports import Clock, RecordStore
 from workflow_ray.records import (
+    NO_VERSION,
     ChildRefused,
     Conflict,
     Event,
@@ -28,7 +29,7 @@ log = logging.getLogger(__name__)
 Refuse: TypeAlias = Callable[[Attempt, str], Result]
 """Makes the result that replaces one that the store refuses, for a reason."""
 Wrote: TypeAlias = Callable[[RunId, Version], None]
-"""Called with each version that was written."""
+"""Called with each version that was written, and with NO_VERSION for a message that has failed."""
 
 
 class GroupStore:
@@ -85,6 +86,8 @@ class GroupStore:
                 replacing += self._refused(result, written)
             if result.answer is not None:
                 result.set_answer(written)
+        for failure in group.failures:
+            self._wrote(failure.run_id, NO_VERSION)
         for result, kept in zip(storing, answer.once, strict=True):
             result.set_answer(kept)
         return replacing

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from itertools import takewhile
 
 from workflow_ray.engine.events import has_messages, is_ahead, is_cascade, is_current
@@ -126,13 +127,19 @@ class Intake:
         return attempts, list(received[len(answered) :])
 
     async def _messages_of(self, records: Sequence[Record]) -> NextMessages:
-        """Read the next message of each run that is at this role's status."""
+        """Read the next message of each run that is at this role's status. Those of a run that the
+        role writes meanwhile are left unread.
+        """
         asked = [
             record
             for record in records
             if has_messages(record) and record.status == self._functions.status.value
         ]
-        return await self._inboxes.next_of(asked) if asked else NOTHING
+        if not asked:
+            return NOTHING
+        with self._results.attempts.noting_writes() as written:
+            messages = await self._inboxes.next_of(asked)
+        return replace(messages, unread=messages.unread | written.keys()) if written else messages
 
     def _judged(
         self, item: Received, record: Record | None, messages: Mapping[RunId, Message], now: float

@@ -1,5 +1,5 @@
 """A role reads a run while it writes the run's next version itself: the step of the run is not lost
-by that, and is not called for the earlier version.
+by that, and no function is called for what the run was before.
 """
 
 import asyncio
@@ -20,10 +20,10 @@ from tests.unit.roles.messaging import (
     record_of,
 )
 from workflow_ray import Stay
-from workflow_ray.records import Arrivals, Awaits, Record, RunId
+from workflow_ray.records import Arrivals, Awaits, Message, MessageQuery, Record, RunId
 
-AGAIN, FIRST, SECOND = 1, 2, 3
-"""Payments: one lets the run enter its status again, the others let it stay."""
+AGAIN, FIRST, SECOND, BROKEN, BROKEN_TOO = range(1, 6)
+"""Payments: the first lets the run enter its status again, the next two let it stay."""
 
 
 class Case:
@@ -33,7 +33,7 @@ class Case:
 
     def __init__(self) -> None:
         self.calls = list[str]()
-        self.gates = {amount: asyncio.Event() for amount in (AGAIN, FIRST, SECOND)}
+        self.gates = {amount: asyncio.Event() for amount in range(1, 6)}
         self.workflow: Deals = deals(partitions=1)
 
         @self.workflow.step(Deal.OPEN)
@@ -45,6 +45,8 @@ class Case:
         async def paid(run: DealRun, message: Payment) -> Literal[Deal.OPEN] | Stay:
             self.calls.append(f"paid {message.amount}")
             await self.gates[message.amount].wait()
+            if message.amount >= BROKEN:
+                raise ValueError("no money")
             return Deal.OPEN if message.amount == AGAIN else Stay()
 
 
@@ -135,3 +137,37 @@ async def test_a_record_that_is_looked_up_again(monkeypatch: pytest.MonkeyPatch)
         await bench.pass_time()
         assert case.calls == ["paid 2", "paid 3", "step 3"]
         assert (await record_of(bench, run_id)).awaits is Awaits.MESSAGE
+
+
+async def test_a_message_that_fails_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = Case()
+    async with Bench(case.workflow) as bench:
+        read = bench.store.messages
+        held, is_holding = Held(read), False
+
+        async def messages(query: MessageQuery) -> list[Message]:
+            nonlocal is_holding
+            hold, is_holding = is_holding, False
+            return list(await (held if hold else read)(query))
+
+        monkeypatch.setattr(bench.store, "messages", messages)
+        await bench.publisher()
+        run_id = (await triggered(bench, case.workflow, "1"))["1"].run_id
+        await bench.consumer(Deal.OPEN)
+        await bench.pass_time()
+        await pay(bench, run_id, BROKEN)
+        await bench.pass_time()
+        is_holding = True
+        held.beginnings.release()
+        await pay(bench, run_id, BROKEN_TOO)
+        await bench.pass_time()
+        assert case.calls == ["step 1", "paid 4"]
+        case.gates[BROKEN].set()
+        case.gates[BROKEN_TOO].set()
+        await bench.pass_time()
+        assert case.calls == ["step 1", "paid 4", "paid 5"]
+        held.let_all()
+        await bench.pass_time(0.4)  # less than the backoff
+        assert case.calls == ["step 1", "paid 4", "paid 5"]
+        await bench.pass_time(1)
+        assert sorted(case.calls[3:]) == ["paid 4", "paid 5"]
