@@ -197,8 +197,8 @@ class Attempts:
     @contextmanager
     def noting_writes(self) -> Generator[Mapping[RunId, Version]]:
         """Note the runs that are written meanwhile, and their versions. What was read of them
-        meanwhile may be older, and nothing shows that once the attempt that has written is no
-        longer in hand.
+        meanwhile may be older, and nothing shows that after the attempt that has written is
+        removed.
         """
         written = dict[RunId, Version]()
         self._noting.append(written)
