@@ -1,8 +1,7 @@
 """Attempts at a function, from the arrival of the event until the result is committed."""
 
 import asyncio
-from collections.abc import Generator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,7 @@ from workflow_ray.definition import CancelledEvent
 from workflow_ray.engine.message_outcomes import was_counted
 from workflow_ray.engine.progress import Progress
 from workflow_ray.engine.transition import AnyFunction
-from workflow_ray.records import NO_VERSION, Cause, Event, Message, Received, Record, RunId, Version
+from workflow_ray.records import Cause, Event, Message, Received, Record, RunId
 from workflow_ray.roles.partition import Partition
 
 if TYPE_CHECKING:
@@ -180,7 +179,6 @@ class Attempts:
     def __init__(self) -> None:
         self._all: dict[Attempt, None] = {}
         self._newest: dict[RunId, Attempt] = {}
-        self._noting: list[dict[RunId, Version]] = []
         self.data = 0  # bytes
 
     def __len__(self) -> int:
@@ -193,25 +191,6 @@ class Attempts:
         """The attempt that others for the run wait for, because its result is still needed."""
         attempt = self._newest.get(record.run_id)
         return None if attempt is None or attempt.is_behind(record) else attempt
-
-    @contextmanager
-    def noting_writes(self) -> Generator[Mapping[RunId, Version]]:
-        """Note the runs that are written meanwhile, and their versions. What was read of them
-        meanwhile may be older, and nothing shows that after the attempt that has written is
-        removed.
-        """
-        written = dict[RunId, Version]()
-        self._noting.append(written)
-        try:
-            yield written
-        finally:
-            self._noting = [each for each in self._noting if each is not written]
-
-    def wrote(self, run_id: RunId, version: Version) -> None:
-        """Note that the role has written a version of a run. NO_VERSION: only a message of it."""
-        for written in self._noting:
-            if version > NO_VERSION or run_id not in written:
-                written[run_id] = version
 
     def add(self, attempt: Attempt) -> None:
         self._all[attempt] = None

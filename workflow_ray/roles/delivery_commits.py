@@ -1,8 +1,7 @@
 """The commits of a deliverer: positions, and the entries that it sets aside or takes back."""
 
 import asyncio
-from collections.abc import Callable, Collection, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Generic
 
@@ -18,6 +17,7 @@ from workflow_ray.records import (
 from workflow_ray.roles.delivery import Delivery, E, Phase
 from workflow_ray.roles.fencing import store_fenced
 from workflow_ray.roles.group_commits import BATCH, PINNED, GroupCommits
+from workflow_ray.roles.own_writes import OwnWrites
 from workflow_ray.roles.partition import Partition
 
 
@@ -58,7 +58,7 @@ class Commits(GroupCommits[Change[E]], Generic[E]):
         super().__init__(fence, group, log_id, store, clock)
         self._entry = entry
         self._free: Callable[[], int] = lambda: 0
-        self._collecting: list[set[SetAsideKey]] = []
+        self.own_writes = OwnWrites[SetAsideKey]()  # the entries that are settled
         self.in_hand = set[Delivery[E]]()
         self.data = 0  # the bytes in hand
 
@@ -80,19 +80,6 @@ class Commits(GroupCommits[Change[E]], Generic[E]):
     def aside(self) -> set[SetAsideKey]:
         """Return the keys of the entries in hand."""
         return {delivery.key for delivery in self.in_hand if delivery.is_aside}
-
-    @contextmanager
-    def settled_meanwhile(self) -> Generator[set[SetAsideKey]]:
-        """Collect the keys of entries that are settled inside of the `with` block.
-
-        A read that goes on meanwhile may have found them as they were before.
-        """
-        settled = set[SetAsideKey]()
-        self._collecting.append(settled)
-        try:
-            yield settled
-        finally:
-            self._collecting = [each for each in self._collecting if each is not settled]
 
     def forget(self, delivery: Delivery[E]) -> None:
         """Leave the delivery to the next holder."""
@@ -170,8 +157,7 @@ class Commits(GroupCommits[Change[E]], Generic[E]):
             self.in_hand.remove(delivery)
             self.data -= delivery.item.size
             if delivery.is_aside:
-                for settled in self._collecting:
-                    settled.add(delivery.key)
+                self.own_writes.note(delivery.key)
 
     async def _store_group(
         self,

@@ -163,9 +163,9 @@ class Retries(Generic[E]):
             partitions=tuple(self._partitions),
             limit=len(known) + AT_ONCE,
         )
-        with self._commits.settled_meanwhile() as settled:
+        with self._commits.own_writes.noted() as settled:
             page = await self._read(query, 0.0 if known else LONG_POLL)
-        known = self._commits.aside() | settled
+        known = self._commits.aside() | settled.keys()
         now = self._clock.now()
         due = [
             entry
@@ -187,7 +187,7 @@ class Retries(Generic[E]):
             return
         await self._commits.flush()  # the entry may wait for its commit
         query = SetAsideQuery(group=self._group, event_id=event_id, partitions=(lane[0],))
-        with self._commits.settled_meanwhile() as settled:
+        with self._commits.own_writes.noted() as settled:
             page = await self._read(query, 0.0)
         found = [entry for entry in page if (entry.key.incarnation, entry.key.offset) == place]
         if not found or found[0].due_at is None:
@@ -195,7 +195,7 @@ class Retries(Generic[E]):
             return
         entry = found[0]
         is_late = entry.attempt == 0 or entry.key in self._postponed
-        if is_late and entry.key not in self._commits.aside() | settled:
+        if is_late and entry.key not in self._commits.aside() | settled.keys():
             await self._start([entry])
 
     def _delivery(self, entry: SetAside) -> Delivery[E]:

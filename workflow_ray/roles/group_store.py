@@ -7,7 +7,6 @@ from typing import TypeAlias
 from workflow_ray.errors import WriteRejected
 from workflow_ray.ports import Clock, RecordStore
 from workflow_ray.records import (
-    NO_VERSION,
     ChildRefused,
     Conflict,
     Event,
@@ -16,33 +15,36 @@ from workflow_ray.records import (
     Position,
     RunId,
     Stored,
-    Version,
     WriteGroup,
     WriteResult,
 )
 from workflow_ray.roles.attempt import Attempt
 from workflow_ray.roles.fencing import store_fenced
+from workflow_ray.roles.own_writes import OwnWrites
 from workflow_ray.roles.result import Result, why_refused
 
 log = logging.getLogger(__name__)
 
 Refuse: TypeAlias = Callable[[Attempt, str], Result]
 """Makes the result that replaces one that the store refuses, for a reason."""
-Wrote: TypeAlias = Callable[[RunId, Version], None]
-"""Called with each version that was written, and with NO_VERSION for a message that has failed."""
 
 
 class GroupStore:
-    """Stores groups of results under the fence of a role."""
+    """Stores groups of results under the fence of a role, and notes which runs it has written."""
 
     def __init__(
-        self, fence: Fence, store: RecordStore, clock: Clock, refuse: Refuse, wrote: Wrote
+        self,
+        fence: Fence,
+        store: RecordStore,
+        clock: Clock,
+        refuse: Refuse,
+        own_writes: OwnWrites[RunId],
     ) -> None:
         self._fence = fence
         self._store = store
         self._clock = clock
         self._refuse = refuse
-        self._wrote = wrote
+        self._own_writes = own_writes
 
     async def store(
         self, batch: Sequence[Result], rows: tuple[Position, ...], events: tuple[Event, ...]
@@ -81,13 +83,13 @@ class GroupStore:
         replacing = list[Result]()
         for result, written in zip(writing, answer.results, strict=True):
             if isinstance(written, Stored):
-                self._wrote(written.run_id, written.version)
+                self._own_writes.note(written.run_id, written.version)
             else:
                 replacing += self._refused(result, written)
             if result.answer is not None:
                 result.set_answer(written)
         for failure in group.failures:
-            self._wrote(failure.run_id, NO_VERSION)
+            self._own_writes.note(failure.run_id)
         for result, kept in zip(storing, answer.once, strict=True):
             result.set_answer(kept)
         return replacing

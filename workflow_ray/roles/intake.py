@@ -137,7 +137,7 @@ class Intake:
         ]
         if not asked:
             return NOTHING
-        with self._results.attempts.noting_writes() as written:
+        with self._results.own_writes.noted() as written:
             messages = await self._inboxes.next_of(asked)
         return replace(messages, unread=messages.unread | written.keys()) if written else messages
 
@@ -214,18 +214,14 @@ class Intake:
         while settled:
             for old in settled:
                 old.is_looked_at = False
-            with self._results.attempts.noting_writes() as written:
+            with self._results.own_writes.noted() as written:
                 found = await self.records.look_up(
                     [old.record.run_id for old in settled], fresh=True
                 )
                 messages = await self._messages_of(
                     [record for record in found.values() if record is not None and record.messages]
                 )
-            read = {
-                run_id
-                for run_id, record in found.items()
-                if run_id not in messages.unread and not is_overwritten(record, written)
-            }
+            read = found.keys() - messages.unread - written.keys()
             now = self._clock.monotonic()
             looked_up = [
                 old for old in settled if old.record.run_id in read and not old.is_looked_at

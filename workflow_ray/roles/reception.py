@@ -46,7 +46,7 @@ class Reception:
         async with Interruptible(stop) as until_stopped:
             self._until_stopped = until_stopped
             while not stop.is_set():
-                with self._results.attempts.noting_writes() as written:
+                with self._results.own_writes.noted() as written:
                     if arrivals := await until_stopped.wait(self._next):
                         await self._take(arrivals, written, stop, until_stopped)
 

@@ -89,7 +89,7 @@ class Recovery:
         ):
             before = sum(partition.progress.next for partition in reading)
             receive = partial(self._intake.receive, reading, reader=self._reader, limit=CHUNK)
-            with self._results.attempts.noting_writes() as written:
+            with self._results.own_writes.noted() as written:
                 arrivals = await until_stopped.wait(
                     partial(receive, wait=0.0 if self._pending else PAUSE)
                 )

@@ -12,11 +12,13 @@ from workflow_ray.records import (
     Event,
     Fence,
     Position,
+    RunId,
     Version,
 )
 from workflow_ray.roles.attempt import Attempt, Attempts, Phase
 from workflow_ray.roles.group_commits import BATCH, PINNED, GroupCommits
 from workflow_ray.roles.group_store import GroupStore, Refuse
+from workflow_ray.roles.own_writes import OwnWrites
 from workflow_ray.roles.partition import Partition
 from workflow_ray.roles.result import Answer, Result, size_of_children, size_of_error
 
@@ -44,7 +46,8 @@ class Results(GroupCommits[Result]):
     ) -> None:
         super().__init__(fence, group, log_id, store, clock)
         self.attempts = Attempts()
-        self._groups = GroupStore(fence, store, clock, refuse, self.attempts.wrote)
+        self.own_writes = OwnWrites[RunId]()
+        self._groups = GroupStore(fence, store, clock, refuse, self.own_writes)
         self._look_again: LookAgain = lambda attempts: None
         self._reserve_ahead: ReserveAhead = lambda pace: 0
 
@@ -135,7 +138,7 @@ class Results(GroupCommits[Result]):
         looking: list[Attempt] = []
         for attempt in committed:
             if attempt.is_committed:
-                self.attempts.wrote(attempt.record.run_id, Version(attempt.record.version + 1))
+                self.own_writes.note(attempt.record.run_id, Version(attempt.record.version + 1))
             if not attempt.is_held:
                 self.attempts.remove(attempt)
             elif attempt.phase is not Phase.COMMITTING:
